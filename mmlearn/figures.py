@@ -1,0 +1,108 @@
+"""Plots with one message, a text for those who cannot see them, and one look."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# One colour and one marker a modality, through the whole book (Okabe and Ito's palette).
+COLOURS = {
+    "image": "#0072B2",
+    "text": "#D55E00",
+    "sound": "#009E73",
+    "fused": "#CC79A7",
+    "table": "#56606B",
+    "baseline": "#767676",
+}
+MARKERS = {"image": "s", "text": "^", "sound": "o", "fused": "D", "table": "P", "baseline": "x"}
+
+STYLE = {
+    "figure.figsize": (7.2, 3.6),
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 160,
+    "font.size": 10.5,
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E8EB",
+    "axes.edgecolor": "#56606B",
+    "legend.frameon": False,
+    "image.cmap": "cividis",
+}
+
+
+def use_style() -> None:
+    """Give matplotlib the book's style."""
+    import matplotlib as mpl
+
+    mpl.rcParams.update(STYLE)
+
+
+def title_of(fig: Figure) -> str:
+    """The figure's message: its suptitle, else the first title among its axes, on one line.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
+    titles = [fig.get_suptitle()] + [
+        ax.get_title(loc=loc) for ax in fig.axes for loc in ("left", "center")
+    ]
+    for title in titles:
+        if title.strip():
+            return " ".join(title.split())
+    raise ValueError("a figure has one message: write it in its title")
+
+
+def describe(fig: Figure, alt: str) -> str:
+    """What somebody hears who cannot see the figure: its message, then what it shows.
+
+    Raises
+    ------
+    ValueError
+        If `alt` has fewer than four words, or the figure has no title.
+    """
+    if len(alt.split()) < 4:
+        raise ValueError(f"alt text says what the figure shows; got {alt!r}")
+    return f"{title_of(fig).rstrip('.')}. {alt}"
+
+
+def render(fig: Figure, kind: str = "png") -> bytes:
+    """The figure as an image file, closed afterwards so that it is not shown twice."""
+    import matplotlib.pyplot as plt
+
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format=kind, dpi=STYLE["savefig.dpi"])
+    plt.close(fig)
+    return buffer.getvalue()
+
+
+def show(fig: Figure, alt: str) -> None:
+    """Show a figure with its alt text; one figure a cell.
+
+    Parameters
+    ----------
+    fig : matplotlib Figure
+        Its title says its one message.
+    alt : str
+        What it shows, in words; the message is put before it.
+    """
+    from IPython.display import display
+
+    text = describe(fig, alt)
+    width = round(fig.get_figwidth() * 100)
+    metadata: dict[str, Any] = {
+        "mmlearn": {"alt": text, "title": title_of(fig)},
+        "image/png": {"alt": text, "width": width},
+    }
+    bundle = {"image/png": render(fig), "text/plain": text}
+    display(bundle, metadata=metadata, raw=True)

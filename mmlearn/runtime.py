@@ -1,0 +1,204 @@
+"""Where a chapter runs: the profile, the seed, the device, and a doctor for all of it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import random
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+PROFILES = ("smoke", "default", "full")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of a chapter is asked to do.
+
+    Attributes
+    ----------
+    profile : str
+        ``smoke`` (seconds, for tests), ``default`` (the book) or ``full`` (a GPU).
+    seed : int
+        Seed of every generator that the chapter uses.
+    null : bool
+        Whether `mmlearn.data` destroys the relation that is to be learnt, so that every claim
+        has to fail.
+    sizes : dict
+        The chapter's sizes in this profile; each is an attribute as well: ``run.steps``.
+    """
+
+    profile: str = "default"
+    seed: int = 0
+    null: bool = False
+    sizes: dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "sizes" and name in self.sizes:
+            return self.sizes[name]
+        raise AttributeError(f"this run has no {name!r}; its sizes are {sorted(self.sizes)}")
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """A new NumPy generator that starts from the seed."""
+        return np.random.default_rng(self.seed)
+
+
+_current: Run | None = None
+
+
+def resolve_profile(profile: str | None = None) -> str:
+    """The profile asked for, else that of ``MMLEARN_PROFILE``, else ``default``."""
+    chosen = profile or os.environ.get("MMLEARN_PROFILE") or "default"
+    if chosen not in PROFILES:
+        raise ValueError(f"profile is {chosen!r}; it is one of {', '.join(PROFILES)}")
+    return chosen
+
+
+def start(
+    profile: str | None = None, seed: int = 0, null: bool = False, **sizes: tuple[Any, Any, Any]
+) -> Run:
+    """Begin a chapter: settle the profile, seed every generator, choose the sizes.
+
+    Parameters
+    ----------
+    profile : str or None
+        ``smoke``, ``default`` or ``full``; None takes it from ``MMLEARN_PROFILE``.
+    seed : int
+        Seeds Python, NumPy and, if it is loaded, PyTorch.
+    null : bool
+        Destroy what is to be learnt (see `Run.null`).
+    **sizes : tuple of three
+        A size for smoke, default and full, in this order: ``steps=(20, 200, 2_000)``.
+
+    Returns
+    -------
+    Run
+        With the chosen size of each keyword as an attribute.
+
+    Raises
+    ------
+    ValueError
+        If the profile is unknown or a size has not three values.
+
+    Examples
+    --------
+    >>> start("smoke", steps=(20, 200, 2_000)).steps
+    20
+    """
+    global _current
+    chosen = resolve_profile(profile)
+    for name, values in sizes.items():
+        if not isinstance(values, tuple) or len(values) != len(PROFILES):
+            raise ValueError(f"{name} is {values!r}; give a tuple for {', '.join(PROFILES)}")
+    index = PROFILES.index(chosen)
+    _current = Run(chosen, seed, null, {name: v[index] for name, v in sizes.items()})
+    seed_everything(seed)
+    if "ipykernel" in sys.modules:
+        from mmlearn.figures import use_style
+
+        use_style()
+    return _current
+
+
+def current() -> Run:
+    """The run that `start` began, or one with the defaults before it."""
+    return _current or Run(resolve_profile())
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's, NumPy's and, if it is loaded, PyTorch's global generators."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(seed)
+
+
+def exercise_seed() -> int:
+    """The seed from which an exercise's tests draw their fresh data.
+
+    An instructor's build sets ``MMLEARN_STUDENT`` to a student's name, so that each student
+    meets other numbers; without it everybody meets the same.
+    """
+    name = os.environ.get("MMLEARN_STUDENT", "")
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+
+
+def device() -> torch.device:
+    """The device that Accelerate chooses: a GPU when there is one, else the CPU."""
+    from accelerate import PartialState
+
+    return PartialState().device
+
+
+@contextlib.contextmanager
+def autocast() -> Iterator[None]:
+    """Mixed precision on a GPU that has it; full precision on the CPU."""
+    import torch
+
+    kind = device().type
+    if kind != "cuda":
+        yield
+        return
+    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    with torch.autocast(kind, dtype=dtype):
+        yield
+
+
+def doctor() -> int:
+    """Print what this machine has, and what to do about what is missing.
+
+    Returns
+    -------
+    int
+        0 if every chapter can run here, else 1.
+    """
+    import importlib.metadata
+    import platform
+
+    ok = True
+
+    def line(good: bool, name: str, found: str, remedy: str = "") -> None:
+        nonlocal ok
+        ok = ok and good
+        print(f"{'ok ' if good else 'NO '} {name:<14} {found}" + ("" if good else f"  → {remedy}"))
+
+    line(sys.version_info >= (3, 11), "python", platform.python_version(), "install 3.11 or newer")
+    line(True, "machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores")
+    for package in _needs():
+        try:
+            line(True, package, importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:
+            line(False, package, "missing", f"pip install {package}")
+    try:
+        line(True, "device", str(device()))
+    except ImportError as error:
+        line(False, "device", str(error), "mend the package above first")
+    threads = os.environ.get("OMP_NUM_THREADS", "as many as cores")
+    line(True, "threads", f"{threads} (OMP_NUM_THREADS=1 is fastest for the small models here)")
+    from mmlearn import data
+
+    for good, name, found, remedy in data.health():
+        line(good, name, found, remedy)
+    print("Everything is here." if ok else "Mend the lines marked NO, then call doctor again.")
+    return 0 if ok else 1
+
+
+def _needs() -> list[str]:
+    """The distributions that mmlearn-book declares, by name."""
+    import importlib.metadata
+    import re
+
+    try:
+        declared = importlib.metadata.requires("mmlearn-book") or []
+    except importlib.metadata.PackageNotFoundError:
+        declared = ["numpy", "scikit-learn", "torch", "matplotlib"]
+    return [re.split(r"[ <>=!~;\[]", d)[0] for d in declared if "extra ==" not in d]
