@@ -90,9 +90,8 @@ def python(source: str) -> str:
 
 # --- Markdown ---------------------------------------------------------------------------------
 
-_PARSER = (
-    MarkdownIt("commonmark").enable(["table", "strikethrough"]).use(dollarmath_plugin)
-).use(amsmath_plugin)
+_PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+_PARSER.use(dollarmath_plugin).use(amsmath_plugin)
 
 
 def tokens(source: str) -> list[Token]:
