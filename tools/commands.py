@@ -1,0 +1,241 @@
+"""What `make` can do: every command of the book, each calling the tool that does it.
+
+Only the standard library is imported up here: what stands in `.venv` is imported inside the
+commands, which run there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tools import environment
+from tools.environment import ROOT
+from tools.progress import Line, run, tail
+
+BUILD = ROOT / "_build"
+SITE = BUILD / "html"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: what it says about itself, and whether it runs in `.venv`."""
+
+    call: Callable[[argparse.Namespace], int]
+    help: str
+    inside: bool = True
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command, in the environment if it needs that; the exit code."""
+    given = _parser().parse_args(arguments)
+    command = COMMANDS[given.command]
+    if command.inside:
+        seconds = environment.ensure()
+        if seconds:
+            os.environ["MMLEARN_ENVIRONMENT_SECONDS"] = f"{seconds:.1f}"  # for the last table
+        if not environment.inside():
+            return environment.again_inside(arguments)
+    return command.call(given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    table = "\n".join(f"  {name:<9} {command.help}" for name, command in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tools",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage='make COMMAND [CHAPTERS="..."], or python3 -m tools COMMAND [--chapters "..."]',
+        description=f"commands:\n{table}",
+        epilog="CHAPTERS: paths (2_optimisation/gradient_descent), names (gradient_descent) or "
+        "parts (2_optimisation); all chapters if empty.",
+    )
+    parser.add_argument(
+        "command", nargs="?", default="help", choices=COMMANDS, help=argparse.SUPPRESS
+    )
+    parser.add_argument("--chapters", default="", help="which chapters")
+    parser.add_argument(
+        "--solutions", choices=("yes", "no"), default="yes", help="book: show the solutions"
+    )
+    parser.add_argument("--check", action="store_true", help="sync: change nothing, only compare")
+    parser.add_argument("--port", type=int, default=8000, help="serve: where")
+    parser.add_argument("--all", action="store_true", help="clean: the environment too")
+    return parser
+
+
+def help_(given: argparse.Namespace) -> int:
+    """Say what there is."""
+    _parser().print_help()
+    return 0
+
+
+def book(given: argparse.Namespace) -> int:
+    """Fetch the data, execute the chapters, build the site."""
+    from tools import execute, site
+    from tools.common import chapters
+
+    names = chapters(given.chapters)
+    took = []
+    if seconds := os.environ.get("MMLEARN_ENVIRONMENT_SECONDS"):
+        took.append(("environment", float(seconds)))
+    stages: list[tuple[str, Callable[[], int]]] = [
+        ("data", lambda: fetch(names)),
+        ("chapters", lambda: execute.execute(names)),
+        ("site", lambda: site.build(solutions=given.solutions == "yes")),
+    ]
+    for name, call in stages:
+        start = time.monotonic()
+        try:
+            code = call()
+        except site.NotExecuted as error:
+            print(error, file=sys.stderr)
+            code = 1
+        if code:
+            return code
+        took.append((name, time.monotonic() - start))
+    print("\n" + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in took))
+    print(f"The book: {SITE / 'index.html'}\nopen it as it is, or serve it: {_say('serve')}")
+    return 0
+
+
+def fetch(chapters: Sequence[str]) -> int:
+    """Fetch the data sets that the chapters load; an exit code."""
+    names = data_names(chapters)
+    if not names:
+        return 0
+    log = BUILD / "logs" / "data.log"
+    log.unlink(missing_ok=True)
+    with Line("data") as line:
+        code = run([sys.executable, "-m", "mmlearn", "fetch", *names], line, log, cwd=ROOT)
+        if code:
+            line.clear()
+            print(f"The data could not be fetched:\n{tail(log)}", file=sys.stderr)
+        else:
+            line.end(f"{', '.join(names)} ready")
+    return code
+
+
+def data_names(chapters: Sequence[str]) -> list[str]:
+    """The data sets that chapters name in `data.load("...")`."""
+    from tools import notebooks
+    from tools.common import notebook_path
+
+    found = {
+        name
+        for chapter in chapters
+        for _, cell in notebooks.cells(notebooks.read(notebook_path(chapter)), "code")
+        for name in re.findall(r"\bdata\.load\(\s*[\"'](\w+)[\"']", cell.source)
+    }
+    return sorted(found)
+
+
+def test(given: argparse.Namespace) -> int:
+    """Check everything."""
+    from tools import check
+    from tools.common import chapters
+
+    return check.check(chapters(given.chapters))
+
+
+def falsify(given: argparse.Namespace) -> int:
+    """Run the chapters on destroyed relations: every claim has to fail."""
+    from tools import execute
+    from tools.common import chapters
+
+    names = chapters(given.chapters)
+    return fetch(names) or execute.falsify(names)
+
+
+def serve(given: argparse.Namespace) -> int:
+    """Serve the site to this machine, until Ctrl-C."""
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    if not (SITE / "index.html").exists():
+        print(f"There is no site yet: {_say('book')} builds it.", file=sys.stderr)
+        return 1
+    handler = partial(SimpleHTTPRequestHandler, directory=SITE)
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", given.port), handler)
+    except OSError as error:
+        print(f"Port {given.port} is not free ({error.strerror}): choose another, "
+              f"{_say('serve', port=given.port + 1)}", file=sys.stderr)  # fmt: skip
+        return 1
+    with server:
+        print(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C stops it)", flush=True)
+        server.serve_forever()
+    return 0
+
+
+def lab(given: argparse.Namespace) -> int:
+    """Open the chapters in JupyterLab."""
+    return environment.become([sys.executable, "-m", "jupyterlab", str(ROOT / "book")])
+
+
+def sync(given: argparse.Namespace) -> int:
+    """Write the package's definitions into the chapters that show them."""
+    from tools import sync
+    from tools.common import chapters
+
+    return sync.main(check=given.check, chapters=chapters(given.chapters))
+
+
+def lock(given: argparse.Namespace) -> int:
+    """Write the versions of this environment to `requirements.lock`."""
+    command = [sys.executable, "-m", "pip", "freeze", "--exclude-editable"]
+    frozen = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = lockable(frozen.splitlines())
+    header = (
+        "# The versions of the last good build, by `make lock`: constraints, installed with -c.\n"
+        "# Without torch and CUDA, whose builds differ from machine to machine.\n"
+    )
+    path = ROOT / "requirements.lock"
+    path.write_text(header + "\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    print(f"{path.name}: {len(lines)} packages")
+    return 0
+
+
+def lockable(frozen: list[str]) -> list[str]:
+    """The lines of `pip freeze` that hold on other machines too: no torch, no CUDA, no address."""
+    own = re.compile(r"(torch|torchvision|torchaudio|triton|nvidia|cuda|pytorch-triton)\b", re.I)
+    return [line for line in frozen if "==" in line and " @ " not in line and not own.match(line)]
+
+
+def clean(given: argparse.Namespace) -> int:
+    """Remove what was built."""
+    caches = [
+        ROOT / name for name in (".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis")
+    ]
+    folders = [BUILD, *caches, *([environment.VENV] if given.all else [])]
+    there = [folder for folder in folders if folder.exists()]
+    for folder in there:
+        shutil.rmtree(folder)
+    print("removed: " + (", ".join(folder.name for folder in there) or "nothing was there"))
+    return 0
+
+
+def _say(command: str, **options: object) -> str:
+    """How this command is called on this machine."""
+    if os.name == "nt" or not shutil.which("make"):
+        more = "".join(f" --{name} {value}" for name, value in options.items())
+        return f"{'py' if os.name == 'nt' else 'python3'} -m tools {command}{more}"
+    return f"make {command}" + "".join(f" {k.upper()}={v}" for k, v in options.items())
+
+
+COMMANDS = {
+    "help": Command(help_, "say what there is", inside=False),
+    "book": Command(book, "execute the chapters and build the site (SOLUTIONS=no: without them)"),
+    "test": Command(test, "check everything: code, notebooks, claims, the site"),
+    "falsify": Command(falsify, "shuffle the labels: every claim has to fail"),
+    "serve": Command(serve, "show the site at http://127.0.0.1:8000 (PORT=...)"),
+    "lab": Command(lab, "open the chapters in JupyterLab"),
+    "sync": Command(sync, "write the package's definitions into the chapters that show them"),
+    "lock": Command(lock, "write this environment's versions to requirements.lock"),
+    "clean": Command(clean, "remove what was built (ALL=yes: .venv too)", inside=False),
+}
