@@ -66,7 +66,7 @@ def claim(
     if (at_least is None) == (at_most is None):
         raise ValueError("give exactly one of at_least and at_most")
     if isinstance(value, Interval):
-        value, interval = value.value, value[1:]
+        value, *interval = value
     value = float(value)
     low, high = (value, value) if interval is None else map(float, interval)
     if not (math.isnan(value) or low <= value <= high):
@@ -97,16 +97,21 @@ def _claim_text(record: dict[str, Any]) -> str:
     """The claim, its figure and its bound as one line."""
     unit = f" {record['unit']}" if record["unit"] else ""
     ((kind, bound),) = record["bound"].items()
-    notes = [f"claimed: {kind.replace('_', ' ')} {bound:.3g}"]
+    notes = [f"claimed: {kind.replace('_', ' ')} {_number(bound)}"]
     if record["interval"]:
         low, high = record["interval"]
-        notes.insert(0, f"interval {low:.3g} to {high:.3g}")
+        notes.insert(0, f"interval {_number(low)} to {_number(high)}")
     if record["simulated"]:
         notes.append("simulated data")
     if not record["judged"]:
         notes.append("shown, not judged here")
     verdict = "✓" if record["holds"] else "✗"
-    return f"{verdict} {record['sentence']}: {record['value']:.3g}{unit} ({'; '.join(notes)})"
+    return f"{verdict} {record['sentence']}: {_number(record['value'])}{unit} ({'; '.join(notes)})"
+
+
+def _number(x: float) -> str:
+    """Three significant digits, written as people write them: 0.0123, 4.56, 7,890."""
+    return f"{float(f'{x:.3g}'):,.0f}" if 100 <= abs(x) < 1e7 else f"{x:.3g}"
 
 
 def _display(text: str, record: dict[str, Any]) -> None:
@@ -128,13 +133,13 @@ def _display(text: str, record: dict[str, Any]) -> None:
 
 def _finite(record: dict[str, Any]) -> dict[str, Any]:
     """JSON has no NaN: write it as null."""
-    value = record["value"]
-    return {**record, "value": value if math.isfinite(value) else None}
+    measured = [record["value"], *(record["interval"] or [])]
+    if all(map(math.isfinite, measured)):
+        return record
+    return {**record, "value": None, "interval": None}
 
 
-def agree(
-    name: str, ours: Any, theirs: Any, tol: float = 1e-6, library: str | None = None
-) -> None:
+def agree(name: str, ours: Any, theirs: Any, tol: float = 1e-6, library: str | None = None) -> None:
     """Show that our values are the library's, or stop.
 
     Values may be numbers, arrays, tensors, or lists and dictionaries of them; they are compared

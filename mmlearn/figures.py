@@ -23,7 +23,7 @@ STYLE = {
     "figure.figsize": (7.2, 3.6),
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
-    "savefig.dpi": 160,
+    "savefig.dpi": 144,
     "font.size": 10.5,
     "axes.titlesize": 11.5,
     "axes.titleweight": "bold",

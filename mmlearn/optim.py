@@ -1,16 +1,18 @@
-"""Optimisation from scratch, in NumPy: what chapter 2_optimisation teaches."""
+"""Optimisation from scratch, in NumPy: what part 2 of the book teaches.
 
-from __future__ import annotations
+The definitions stand on the book's pages as they stand here, so types and shapes are in the
+docstrings, not in annotations.
+"""
 
-from collections.abc import Callable
+# mypy: allow-untyped-defs
+
+import functools
 
 import numpy as np
 from scipy.special import expit
 
-Array = np.ndarray
 
-
-def finite_difference(f: Callable[[Array], float], w: Array, h: float = 1e-5) -> Array:
+def finite_difference(f, w, h=1e-5):
     """Gradient of `f` at `w` by central differences, one coordinate at a time.
 
     Parameters
@@ -18,7 +20,7 @@ def finite_difference(f: Callable[[Array], float], w: Array, h: float = 1e-5) ->
     f : callable
         Takes an array shaped like `w` and returns a number.
     w : array of any shape
-        Where to differentiate; floats.
+        Where to differentiate.
     h : float
         Half the distance between the two points of a difference.
 
@@ -27,17 +29,15 @@ def finite_difference(f: Callable[[Array], float], w: Array, h: float = 1e-5) ->
     array shaped like `w`
         Its error is of order h² from the curve and 1e-16 / h from rounding.
     """
-    gradient = np.zeros_like(w)
+    gradient = np.zeros(w.shape)
     for i in np.ndindex(w.shape):
-        step = np.zeros_like(w)
+        step = np.zeros(w.shape)
         step[i] = h
         gradient[i] = (f(w + step) - f(w - step)) / (2 * h)
     return gradient
 
 
-def gradient_descent(
-    gradient: Callable[[Array], Array], w: Array, step: float, steps: int
-) -> Array:
+def gradient_descent(gradient, w, step, steps):
     """Walk downhill: ``w ← w - step * gradient(w)``, `steps` times.
 
     Parameters
@@ -63,7 +63,7 @@ def gradient_descent(
     return np.stack(path)
 
 
-def logistic_loss(w: Array, X: Array, y: Array, l2: float) -> float:
+def logistic_loss(w, X, y, l2):
     """Mean logistic loss of the labels, plus ``l2 / 2 * w @ w``.
 
     Parameters
@@ -81,13 +81,13 @@ def logistic_loss(w: Array, X: Array, y: Array, l2: float) -> float:
     return np.mean(np.logaddexp(0, z) - y * z) + l2 / 2 * w @ w
 
 
-def logistic_gradient(w: Array, X: Array, y: Array, l2: float) -> Array:
+def logistic_gradient(w, X, y, l2):
     """Gradient of `logistic_loss` with respect to `w`, of shape (d,)."""
     p = expit(X @ w)
     return X.T @ (p - y) / len(y) + l2 * w
 
 
-def logistic_curvature(X: Array, l2: float) -> tuple[float, float]:
+def logistic_curvature(X, l2):
     """Bounds on the curvature of `logistic_loss`: everywhere and in every direction.
 
     The second derivative is ``X.T @ diag(p * (1 - p)) @ X / n + l2``, and ``p * (1 - p)`` lies
@@ -99,3 +99,68 @@ def logistic_curvature(X: Array, l2: float) -> tuple[float, float]:
         The least and the greatest curvature that any `w` and any labels can give.
     """
     return l2, np.linalg.eigvalsh(X.T @ X / len(X)).max() / 4 + l2
+
+
+# What follows guards the definitions above against input that would give a wrong answer without
+# a word: NumPy broadcasts labels of shape (n, 1) to a square, for one.
+
+
+def _checked(check):
+    """A decorator: call `check` with the function's arguments first."""
+
+    def wrap(function):
+        @functools.wraps(function)
+        def guarded(*args, **kwargs):
+            return function(*check(*args, **kwargs))
+
+        return guarded
+
+    return wrap
+
+
+def _check_table(X):
+    X = np.asarray(X, dtype=float)
+    if X.ndim != 2 or len(X) == 0:
+        raise ValueError(f"X is a table of shape (n, d) with at least one row, got {X.shape}")
+    if not np.isfinite(X).all():
+        raise ValueError("X holds NaN or infinity; impute or drop those rows first")
+    return X
+
+
+def _check_logistic(w, X, y, l2):
+    w, X, y = np.asarray(w, dtype=float), _check_table(X), np.asarray(y)
+    n, d = X.shape
+    if w.shape != (d,):
+        raise ValueError(f"w has one weight a column of X, ({d},), got {w.shape}")
+    if y.shape != (n,):
+        raise ValueError(f"y has one label a row of X, ({n},), got {y.shape}")
+    if not np.isin(y, (0, 1)).all():
+        raise ValueError(f"labels are 0 or 1, got {np.unique(y)[:5]}")
+    return w, X, y, _check_penalty(l2)
+
+
+def _check_penalty(l2):
+    if not l2 >= 0:
+        raise ValueError(f"l2 is 0 or more, got {l2}")
+    return l2
+
+
+def _check_descent(gradient, w, step, steps):
+    w = np.asarray(w, dtype=float)
+    if steps < 0 or not np.isfinite(step):
+        raise ValueError(f"step is a number and steps is 0 or more, got {step} and {steps}")
+    shape = np.shape(gradient(w))
+    if shape != w.shape:
+        raise ValueError(f"the gradient is shaped like w, {w.shape}, got {shape}")
+    return gradient, w, step, steps
+
+
+finite_difference = _checked(lambda f, w, h=1e-5: (f, np.asarray(w, dtype=float), h))(
+    finite_difference
+)
+gradient_descent = _checked(_check_descent)(gradient_descent)
+logistic_loss = _checked(_check_logistic)(logistic_loss)
+logistic_gradient = _checked(_check_logistic)(logistic_gradient)
+logistic_curvature = _checked(lambda X, l2: (_check_table(X), _check_penalty(l2)))(
+    logistic_curvature
+)

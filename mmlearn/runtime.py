@@ -102,11 +102,17 @@ def start(
     index = PROFILES.index(chosen)
     _current = Run(chosen, seed, null, {name: v[index] for name, v in sizes.items()})
     seed_everything(seed)
-    if "ipykernel" in sys.modules:
+    if in_notebook():
         from mmlearn.figures import use_style
 
         use_style()
     return _current
+
+
+def in_notebook() -> bool:
+    """Whether this code runs in a notebook's kernel."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 def current() -> Run:
@@ -117,7 +123,7 @@ def current() -> Run:
 def seed_everything(seed: int) -> None:
     """Seed Python's, NumPy's and, if it is loaded, PyTorch's global generators."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - libraries draw from it
     if (torch := sys.modules.get("torch")) is not None:
         torch.manual_seed(seed)
 

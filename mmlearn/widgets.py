@@ -7,11 +7,11 @@ import hashlib
 import html
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmlearn.figures import describe, render
+from mmlearn.runtime import in_notebook
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,7 +104,7 @@ def explore(
     )
     bundle = {"text/html": page, "text/plain": f"{name}: {frames[0][2]}"}
     display(bundle, metadata={"mmlearn": {"alt": frames[0][2]}}, raw=True)
-    if "ipykernel" in sys.modules and not os.environ.get("MMLEARN_STATIC"):
+    if in_notebook() and not os.environ.get("MMLEARN_STATIC"):
         _live(draw, name, values)
 
 
