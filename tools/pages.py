@@ -1,0 +1,156 @@
+"""The parts of the appendix that the build writes: claims, times, the package, the data."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
+
+import yaml
+
+import mmlearn
+from tools import notebooks
+from tools.common import BUILD, ROOT, chapters, notebook_path
+
+MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
+
+
+def records(name: str) -> list[dict[str, Any]]:
+    """What the last execution recorded: `claims` or `times`; empty before the first."""
+    path = BUILD / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def book_title() -> str:
+    """The title in `_config.yml`."""
+    return yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
+
+
+def title(page: str) -> str:
+    """The first heading of a page or chapter, as Markdown."""
+    chapter = ROOT / f"{page}.ipynb"
+    if chapter.exists():
+        source = notebooks.read(chapter).cells[0].source
+    else:
+        source = (ROOT / f"{page}.md").read_text(encoding="utf-8")
+    found = re.search(r"^# +(.+)$", source, re.MULTILINE)
+    if not found:
+        raise SystemExit(f"{page} has no title: begin it with a line '# …'")
+    return found[1].strip()
+
+
+def fill(text: str, page: str) -> str:
+    """Replace every line ``<!-- generated: name -->`` of a page by what the build knows.
+
+    Raises
+    ------
+    SystemExit
+        If nothing is generated under that name.
+    """
+
+    def one(marker: re.Match[str]) -> str:
+        if marker[1] not in GENERATED:
+            known = ", ".join(GENERATED)
+            raise SystemExit(f"{page}.md asks for {marker[1]!r}; what there is: {known}")
+        return GENERATED[marker[1]](posixpath.dirname(page))
+
+    return MARKER.sub(one, text)
+
+
+def _link(chapter: str, folder: str) -> str:
+    """A chapter's title, linked from a page in `folder`."""
+    path = posixpath.relpath(f"book/{chapter}.ipynb", folder)
+    return f"[{title(f'book/{chapter}')}]({path})"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; bars in the text are escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in line) + " |"
+        for line in lines
+    )
+
+
+def _number(value: float | None) -> str:
+    return "not a number" if value is None else f"{value:.3g}"
+
+
+def claims(folder: str) -> str:
+    """Every claim, chapter by chapter, as the last execution measured it."""
+    parts = []
+    for chapter, group in groupby(records("claims"), key=lambda claim: claim["chapter"]):
+        rows = []
+        for number, claim in enumerate(group, 1):
+            there = posixpath.relpath(f"book/{chapter}.html", folder)
+            sentence = f'{claim["sentence"]} <a href="{there}#claim-{number}">where</a>'
+            low_high = claim.get("interval")
+            ((kind, bound),) = claim["bound"].items()
+            notes = []
+            if claim.get("simulated"):
+                notes.append("simulated data")
+            if claim.get("null_safe"):
+                notes.append(f"holds without labels as well: {claim['null_safe']}")
+            rows.append(
+                [
+                    sentence,
+                    f"{_number(claim['value'])} {claim.get('unit', '')}".strip(),
+                    " to ".join(map(_number, low_high)) if low_high else "exact",
+                    f"{kind.replace('_', ' ')} {_number(bound)}",
+                    "yes" if claim["holds"] else "**no**",
+                    "; ".join(notes),
+                ]
+            )
+        head = ["Claim", "Measured", "Interval", "Claimed", "Holds", "Remarks"]
+        parts.append(f"## {_link(chapter, folder)}\n\n{_table(head, rows)}")
+    return "\n\n".join(parts) or "No chapter has been executed yet."
+
+
+def times(folder: str) -> str:
+    """What each chapter takes, and with which versions."""
+    found = records("times")
+    if not found:
+        return "No chapter has been executed yet."
+    rows = [
+        [_link(t["chapter"], folder), t["profile"], f"{t['seconds']:.1f}", f"{t['peak_mb']:.0f}"]
+        for t in found
+    ]
+    total = sum(t["seconds"] for t in found)
+    rows.append(["**All chapters**", "", f"**{total:.1f}**", ""])
+    table = _table(["Chapter", "Profile", "Seconds", "Peak memory, MB"], rows)
+    versions = {name: number for t in found for name, number in t["versions"].items()}
+    packages = _table(["Package", "Version"], [[n, v] for n, v in sorted(versions.items())])
+    return f"{table}\n\n## Versions\n\n{packages}"
+
+
+def api(folder: str) -> str:
+    """Every public module of the package, from its docstrings."""
+    names = [
+        name
+        for name in mmlearn.__all__
+        if (ROOT / "mmlearn" / f"{name}.py").exists() or (ROOT / "mmlearn" / name).is_dir()
+    ]
+    return "\n\n".join(
+        f"## `mmlearn.{name}`\n\n```{{eval-rst}}\n.. automodule:: mmlearn.{name}\n   :members:\n```"
+        for name in names
+    )
+
+
+def data(folder: str) -> str:
+    """Every data card, its headings one level down."""
+    cards = []
+    for path in sorted((ROOT / "data").glob("*.md")):
+        card = path.read_text(encoding="utf-8").strip()
+        cards.append(re.sub(r"^(#+) ", r"#\1 ", card, flags=re.MULTILINE))
+    return "\n\n".join(cards) or "No data are described yet."
+
+
+GENERATED: dict[str, Callable[[str], str]] = {
+    "claims": claims,
+    "times": times,
+    "api": api,
+    "data": data,
+}
