@@ -28,6 +28,9 @@ TAGS = {
     "injected-parameters": "papermill's own; only ever in an executed notebook",
 }
 KEEPS_OUTPUT = {"nbval-check-output", "keep_output"}
+# The only metadata that an author's notebook and its cells keep.
+METADATA = {"kernelspec", "language_info"}
+CELL_METADATA = {"tags", "nbgrader"}
 
 CLAIM_MIME = "application/vnd.mmlearn.claim+json"
 
@@ -99,34 +102,61 @@ def tokens(source: str) -> list[Token]:
     return _PARSER.parse(source)
 
 
-def headings(cell: NotebookNode) -> list[tuple[int, str]]:
-    """Level and text of each heading in a Markdown cell."""
-    found = tokens(cell.source)
-    return [
-        (int(token.tag[1]), found[i + 1].content)
-        for i, token in enumerate(found)
-        if token.type == "heading_open"
-    ]
+@dataclass(frozen=True)
+class Part:
+    """A code cell, or the piece of a Markdown cell from one heading to the next."""
+
+    number: int
+    cell: NotebookNode
+    source: str
+    level: int = 0  # of the heading that it begins with, 0 if there is none
+    heading: str = ""
 
 
-def section(notebook: NotebookNode, title: str) -> list[Numbered]:
-    """The cells of the section ``## title``, its heading included; empty if there is none."""
-    found: list[Numbered] = []
-    inside = False
+# nbgrader's markers look like headings in a Markdown cell.
+_MARKER = re.compile(r"(BEGIN|END) (SOLUTION|HIDDEN TESTS)")
+
+
+def parts(notebook: NotebookNode) -> list[Part]:
+    """A chapter cut at its headings, wherever in a cell they stand."""
+    found: list[Part] = []
     for number, cell in cells(notebook):
-        if cell.cell_type == "markdown":
-            for level, heading in headings(cell):
-                if level <= 2:
-                    inside = level == 2 and heading == title
-                    break
+        if cell.cell_type != "markdown":
+            found.append(Part(number, cell, cell.source))
+            continue
+        lines = cell.source.splitlines()
+        stream = tokens(cell.source)
+        starts = [
+            (token.map[0], int(token.tag[1]), stream[i + 1].content)
+            for i, token in enumerate(stream)
+            if token.type == "heading_open"
+            and token.map
+            and token.level == 0
+            and not _MARKER.match(stream[i + 1].content)
+        ]
+        if not starts or any(line.strip() for line in lines[: starts[0][0]]):
+            starts.insert(0, (0, 0, ""))
+        ends = [start for start, _, _ in starts[1:]] + [len(lines)]
+        for (start, level, heading), end in zip(starts, ends, strict=True):
+            found.append(Part(number, cell, "\n".join(lines[start:end]), level, heading))
+    return found
+
+
+def section(notebook: NotebookNode, title: str) -> list[Part]:
+    """The parts of the section ``## title``, its heading included; empty if there is none."""
+    found: list[Part] = []
+    inside = False
+    for part in parts(notebook):
+        if 1 <= part.level <= 2:
+            inside = part.level == 2 and part.heading == title
         if inside:
-            found.append((number, cell))
+            found.append(part)
     return found
 
 
 # --- exercises --------------------------------------------------------------------------------
 
-_POINTS = re.compile(
+POINTS = re.compile(
     r"^\*(?P<points>\d+) points? · (?P<difficulty>easy|medium|hard) · (?P<minutes>\d+) minutes?\*$",
     re.MULTILINE,
 )
@@ -135,7 +165,7 @@ _EXERCISE = re.compile(r"Exercise (?P<number>\d+): (?P<title>.+)")
 
 @dataclass
 class Exercise:
-    """One exercise: what its prompt says, and its cells, the prompt first.
+    """One exercise: what its prompt says, and its parts, the prompt first.
 
     `points`, `difficulty` and `minutes` are zero or empty where the prompt lacks the line
     ``*k points · easy|medium|hard · m minutes*``.
@@ -146,16 +176,15 @@ class Exercise:
     points: int
     difficulty: str
     minutes: int
-    cells: list[Numbered] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
 
 
 def exercises(notebook: NotebookNode) -> list[Exercise]:
     """The exercises of a chapter, in order, each from its heading to the next."""
     found: list[Exercise] = []
-    for number, cell in section(notebook, "Exercises"):
-        starts = [_EXERCISE.fullmatch(text) for _, text in _heads(cell, 3)]
-        if match := next(filter(None, starts), None):
-            line = _POINTS.search(cell.source)
+    for part in section(notebook, "Exercises"):
+        if part.level == 3 and (match := _EXERCISE.fullmatch(part.heading)):
+            line = POINTS.search(part.source)
             found.append(
                 Exercise(
                     int(match["number"]),
@@ -166,12 +195,8 @@ def exercises(notebook: NotebookNode) -> list[Exercise]:
                 )
             )
         if found:
-            found[-1].cells.append((number, cell))
+            found[-1].parts.append(part)
     return found
-
-
-def _heads(cell: NotebookNode, level: int) -> list[tuple[int, str]]:
-    return [h for h in headings(cell) if h[0] == level] if cell.cell_type == "markdown" else []
 
 
 def grading(cell: NotebookNode) -> NotebookNode:

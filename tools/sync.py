@@ -1,8 +1,8 @@
 """Write into the chapters what has its one home elsewhere, and clear what must not be stored.
 
 The definitions in ``sync`` cells come from the package, the set-up cell from the template below,
-the table of tags in CONTRIBUTING.md from `tools.notebooks.TAGS`; outputs are cleared, save those
-of agreement cells. Nothing else in a chapter changes.
+the table of tags in CONTRIBUTING.md from `tools.notebooks.TAGS`. Outputs are cleared, save those
+of agreement cells, and so are the metadata that programs leave. Nothing else in a chapter changes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ SETUP = """\
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 if "google.colab" in sys.modules and importlib.util.find_spec("mmlearn") is None:
     pip = [sys.executable, "-m", "pip", "--quiet"]
-    with open("/tmp/installed.txt", "w") as installed:
+    with Path("/tmp/installed.txt").open("w") as installed:
         subprocess.run([*pip, "list", "--format=freeze"], stdout=installed, check=True)
     book = "mmlearn-book @ git+{url}"
     subprocess.run([*pip, "install", "--constraint", installed.name, book], check=True)"""
@@ -62,7 +63,8 @@ def definition(name: str) -> str:
     if path is None:
         raise SyncError(f"{name}: there is no module {'.'.join(module)}")
     source = path.read_text(encoding="utf-8")
-    known = {n: node for node in ast.parse(source).body for n in _names(node)}
+    # The first definition counts: a module may wrap it further down with checks of its arguments.
+    known = {n: node for node in reversed(ast.parse(source).body) for n in _names(node)}
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=3)
         hint = f"; it has {', '.join(near)}" if near else ""
@@ -140,7 +142,11 @@ def updated(notebook: NotebookNode) -> NotebookNode:
         If a cell names nothing, or what is not there; the message says which cell.
     """
     page = copy.deepcopy(notebook)
-    for number, cell in notebooks.cells(page, "code"):
+    _keep(page.metadata, notebooks.METADATA)
+    for number, cell in notebooks.cells(page):
+        _keep(cell.metadata, notebooks.CELL_METADATA)
+        if cell.cell_type != "code":
+            continue
         marks = notebooks.tags(cell)
         try:
             if "setup" in marks:
@@ -155,6 +161,11 @@ def updated(notebook: NotebookNode) -> NotebookNode:
     return page
 
 
+def _keep(metadata: NotebookNode, known: set[str]) -> None:
+    for key in set(metadata) - known:
+        del metadata[key]
+
+
 def _fill(page: NotebookNode, chapter: str) -> None:
     """Store the agreement cells' outputs and counts, from a run in smoke."""
     ran = notebooks.read(execute.Job(chapter, "smoke").executed)
@@ -167,6 +178,8 @@ def _fill(page: NotebookNode, chapter: str) -> None:
 def differences(before: NotebookNode, after: NotebookNode) -> list[str]:
     """What sync would change, cell by cell, as short messages."""
     found = []
+    if before.metadata != after.metadata:
+        found.append("the notebook has metadata that some program left")
     for (number, old), (_, new) in zip(
         notebooks.cells(before), notebooks.cells(after), strict=True
     ):
@@ -177,7 +190,7 @@ def differences(before: NotebookNode, after: NotebookNode) -> list[str]:
             )
             found.append(f"{where} differs\n" + "\n".join(f"    {line}" for line in diff))
         elif old != new:
-            found.append(f"{where} differs in its stored outputs or execution count")
+            found.append(f"{where} differs in its stored outputs, execution count or metadata")
     return found
 
 
