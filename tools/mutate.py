@@ -1,0 +1,429 @@
+"""Perturb what a chapter teaches, and see whether its agreement cells notice.
+
+Each definition shown in a ``sync`` cell is changed in one place: a factor, a sign, an index. The
+changed definition takes the original's place in the chapter, and the agreement cells that rest on
+it run, with only the cells that they need. One of them has to fail; a mutant that none of them
+notices has survived.
+
+Left alone, because an agreement cell cannot or need not notice them: defaults of arguments (a
+setting), annotations, decorators, text, and checks that raise.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import symtable
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+
+from tools import common, notebooks, sync
+
+START_SECONDS = 120  # for the unchanged cells, imports included
+
+# --- mutants ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A definition with one change."""
+
+    definition: str  # the dotted name
+    line: int  # in the definition as the cell shows it, counted from 1
+    was: str
+    became: str
+    source: str  # the changed definition
+
+    def __str__(self) -> str:
+        return f"{self.definition}, line {self.line}: `{self.was}` → `{self.became}`"
+
+
+_OPPOSITE: dict[type[ast.AST], type[Any]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.Lt: ast.GtE,
+    ast.GtE: ast.Lt,
+    ast.Gt: ast.LtE,
+    ast.LtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+# The order of their arguments means nothing.
+_SYMMETRIC = {
+    "add",
+    "hypot",
+    "isclose",
+    "logaddexp",
+    "max",
+    "maximum",
+    "min",
+    "minimum",
+    "multiply",
+}
+
+
+def mutants(name: str, source: str) -> list[Mutant]:
+    """Every mutant of one definition.
+
+    Parameters
+    ----------
+    name : str
+        The definition's dotted name.
+    source : str
+        Its source, as `tools.sync.definition` gives it.
+    """
+    tree = ast.parse(source)
+    found: dict[str, Mutant] = {}
+    for parent, field, index, node in _sites(tree):
+        for changed in _changes(node, parent, field):
+            _put(parent, field, index, changed)
+            text = ast.unparse(ast.fix_missing_locations(tree))
+            _put(parent, field, index, node)
+            mutant = Mutant(name, node.lineno, _short(node), _short(changed), text)
+            found.setdefault(text, mutant)
+    found.pop(ast.unparse(tree), None)
+    return list(found.values())
+
+
+_Site = tuple[ast.AST, str, int | None, Any]
+
+
+def _sites(node: ast.AST) -> Iterator[_Site]:
+    """Every place below a node that may change: parent, field, index in a list, node."""
+    for field, value in ast.iter_fields(node):
+        if field in ("annotation", "returns", "decorator_list", "defaults", "kw_defaults"):
+            continue
+        if isinstance(node, ast.If) and all(isinstance(inner, ast.Raise) for inner in node.body):
+            continue
+        for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if isinstance(child, ast.AST) and not isinstance(child, ast.Raise | ast.Assert):
+                if isinstance(child, ast.expr | ast.stmt):
+                    yield node, field, index, child
+                yield from _sites(child)
+
+
+def _put(parent: ast.AST, field: str, index: int | None, node: ast.AST) -> None:
+    if index is None:
+        setattr(parent, field, node)
+    else:
+        getattr(parent, field)[index] = node
+
+
+def _short(node: ast.AST) -> str:
+    return ast.unparse(ast.fix_missing_locations(node)).splitlines()[0]
+
+
+def _changes(node: ast.AST, parent: ast.AST, field: str) -> list[ast.AST]:
+    """What may stand in a node's place."""
+    match node:
+        case ast.Constant(value=bool(value)):
+            return [_like(node, value=not value)]
+        case ast.Constant(value=int() | float() as value):
+            shifted = isinstance(parent, ast.Subscript | ast.Slice) and field != "step"
+            return [] if shifted else [_like(node, value=2 * value or 1)]
+        case ast.BinOp(op=op) | ast.AugAssign(op=op) | ast.BoolOp(op=op):
+            opposite = _OPPOSITE.get(type(op))
+            return [_like(node, op=opposite())] if opposite else []
+        case ast.UnaryOp(op=ast.USub() | ast.Not(), operand=operand):
+            return [operand]
+        case ast.Compare(ops=[op]):
+            return [_like(node, ops=[_OPPOSITE[type(op)]()])]
+        case ast.Subscript(slice=index):
+            return [_like(node, slice=shifted) for shifted in _shifts(index)]
+        case ast.Call(args=[first, second, *rest]) if not _symmetric(node):
+            starred = any(isinstance(a, ast.Starred) for a in (first, second))
+            return [] if starred else [_like(node, args=[second, first, *rest])]
+        case ast.Return(value=ast.Tuple(elts=entries) as whole):
+            return [
+                _like(node, value=_like(whole, elts=[*entries[:i], _negated(e), *entries[i + 1 :]]))
+                for i, e in enumerate(entries)
+            ]
+        case ast.Return(value=ast.expr() as value):
+            return [_like(node, value=_negated(value))]
+    return []
+
+
+def _like(node: ast.AST, **changes: Any) -> ast.AST:
+    """The node with other fields, at the same place."""
+    fields = {name: getattr(node, name) for name in node._fields} | changes
+    return ast.copy_location(type(node)(**fields), node)
+
+
+def _negated(value: ast.expr) -> ast.expr:
+    truth = isinstance(value, ast.Compare | ast.BoolOp) or (
+        isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not)
+    )
+    return ast.UnaryOp(ast.Not() if truth else ast.USub(), value)
+
+
+def _shifts(index: ast.expr) -> list[ast.expr]:
+    """An index or a slice moved by one, each of its parts in turn."""
+    match index:
+        case ast.Tuple(elts=parts):
+            return [
+                ast.Tuple([*parts[:i], other, *parts[i + 1 :]], ast.Load())
+                for i, part in enumerate(parts)
+                for other in _shifts(part)
+            ]
+        case ast.Slice(lower=lower, upper=upper, step=step):
+            ends = [ast.Slice(_next(lower), upper, step)] if lower else []
+            return [*ends, *([ast.Slice(lower, _next(upper), step)] if upper else [])]
+        case ast.Constant(value=value) if not isinstance(value, int):
+            return []  # a key, an ellipsis or a new axis
+    return [_next(index)]
+
+
+def _next(index: ast.expr) -> ast.expr:
+    if isinstance(index, ast.Constant) and isinstance(index.value, int):
+        return ast.Constant(index.value + 1)
+    return ast.BinOp(index, ast.Add(), ast.Constant(1))
+
+
+def _symmetric(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return name in _SYMMETRIC or ast.unparse(call.args[0]) == ast.unparse(call.args[1])
+
+
+# --- which cells a cell needs -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """What the slice has to know of a code cell."""
+
+    number: int
+    source: str  # plain Python
+    uses: frozenset[str]
+    binds: frozenset[str]  # names that it defines or changes
+    renews: frozenset[str]  # names that it defines in any case, whatever stood there before
+
+
+def _cell(number: int, cell: NotebookNode) -> _Cell:
+    source = notebooks.python(cell.source)
+    table = symtable.symtable(source, f"cell {number}", "exec")
+    uses = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
+    for inner in _tables(table):
+        uses |= {s.get_name() for s in inner.get_symbols() if s.is_global() and s.is_referenced()}
+    binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+    tree = ast.parse(source)
+    renews = {
+        name.asname or name.name.partition(".")[0]
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in node.names
+    }
+    renews |= {
+        n.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        for n in ast.walk(target)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
+    renews |= {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    return _Cell(
+        number,
+        source,
+        frozenset(uses),
+        frozenset(binds | _changed(tree)),
+        frozenset(renews),
+    )
+
+
+def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    for child in table.get_children():
+        yield child
+        yield from _tables(child)
+
+
+def _changed(tree: ast.Module) -> set[str]:
+    """Names of things that a cell changes in place: `x[0] = …`, `x.a = …`, `x.step()`."""
+    found = set()
+    for node in ast.walk(tree):
+        target: ast.AST | None = None
+        if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            target = node
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            target = node.value.func
+        if isinstance(target, ast.Subscript | ast.Attribute):
+            while isinstance(target, ast.Subscript | ast.Attribute | ast.Call):
+                target = target.func if isinstance(target, ast.Call) else target.value
+            if isinstance(target, ast.Name):
+                found.add(target.id)
+    return found
+
+
+def _slice(cells: Sequence[_Cell], last: int) -> list[int]:
+    """The indices of the cells that the last one needs, itself included."""
+    # `np.random.seed(0)` and `mm.claim(…)` change no module for what comes after.
+    modules = {
+        name.asname or name.name.partition(".")[0]
+        for cell in cells
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Import)
+        for name in node.names
+    }
+    wanted, chosen = set(cells[last].uses), [last]
+    for index in range(last - 1, -1, -1):
+        cell = cells[index]
+        if wanted & (cell.binds - modules | cell.renews):
+            chosen.insert(0, index)
+            wanted = (wanted - cell.renews) | cell.uses
+    return chosen
+
+
+# --- running ----------------------------------------------------------------------------------
+
+
+class _Runner:
+    """A process that runs pieces of chapters one after another, each in names of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        here = Path(__file__).resolve().parents[1]
+        env = common.kernel_env("smoke")
+        env["PYTHONPATH"] += os.pathsep + str(here)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tools.mutate"],
+            cwd=folder,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        self.answers: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.answers.put(json.loads(line))
+        self.answers.put("the process died")
+
+    def run(self, sources: Sequence[tuple[str, str]], seconds: float) -> str:
+        """Run named sources; the error that stopped them, empty if none did."""
+        assert self.process.stdin
+        with contextlib.suppress(OSError):  # a process that died has answered so
+            self.process.stdin.write(json.dumps(sources) + "\n")
+            self.process.stdin.flush()
+        try:
+            return self.answers.get(timeout=seconds)
+        except queue.Empty:
+            return f"did not end in {seconds:.0f} s"
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def _serve() -> None:
+    """In the process: read sources, run them, answer with the error."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    for line in sys.stdin:
+        names: dict[str, Any] = {"__name__": "__main__", "display": lambda *a, **k: None}
+        error = ""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                for name, source in json.loads(line):
+                    exec(compile(source, name, "exec"), names)
+        except BaseException as raised:  # SystemExit and KeyboardInterrupt too end a cell
+            error = f"{name}: {type(raised).__name__}: {raised}"
+        answers.write(json.dumps(error) + "\n")
+        answers.flush()
+
+
+class MutateError(RuntimeError):
+    """The agreement cells fail on the definitions as they are."""
+
+
+def survivors(chapter: str) -> list[Mutant]:
+    """The mutants of a chapter's definitions that no agreement cell notices.
+
+    A definition that no agreement cell rests on gives one survivor, whose change is empty.
+
+    Raises
+    ------
+    MutateError
+        If the cells fail unchanged, so that nothing could be learnt from failures.
+    """
+    path = common.notebook_path(chapter, common.BOOK)
+    shown = [
+        (number, cell)
+        for number, cell in notebooks.cells(notebooks.read(path), "code")
+        if not notebooks.grading(cell) and "setup" not in notebooks.tags(cell)
+    ]
+    cells = [_cell(number, cell) for number, cell in shown]
+    slices = [
+        _slice(cells, i)
+        for i, (_, cell) in enumerate(shown)
+        if notebooks.tags(cell) >= notebooks.KEEPS_OUTPUT
+    ]
+    left: list[Mutant] = []
+    runner = _Runner(path.parent)
+    try:
+        for index, (_, cell) in enumerate(shown):
+            if "sync" not in notebooks.tags(cell):
+                continue
+            needed = sorted({i for part in slices if index in part for i in part})
+            names = sync.headers(cell.source)
+            if not needed:
+                left += [Mutant(name, 1, "", "no agreement cell uses it", "") for name in names]
+                continue
+            plain = [(f"cell {cells[i].number}", cells[i].source) for i in needed]
+            seconds = _unchanged(runner, plain, chapter)
+            sources = {name: sync.definition(name) for name in names}
+            for mutant in (m for name in names for m in mutants(name, sources[name])):
+                source = "\n\n".join({**sources, mutant.definition: mutant.source}.values())
+                changed = [
+                    (where, source if i == index else text)
+                    for i, (where, text) in zip(needed, plain, strict=True)
+                ]
+                error = runner.run(changed, 2 + 5 * seconds)
+                if not error:
+                    left.append(mutant)
+                elif "did not end" in error or "died" in error:
+                    runner.close()
+                    runner = _Runner(path.parent)
+                    _unchanged(runner, plain, chapter)
+    finally:
+        runner.close()
+    return left
+
+
+def _unchanged(runner: _Runner, plain: Sequence[tuple[str, str]], chapter: str) -> float:
+    """Run the cells as they are, twice; the seconds of the second time, when all is imported."""
+    for _ in range(2):
+        start = time.monotonic()
+        if error := runner.run(plain, START_SECONDS):
+            raise MutateError(f"{chapter}, {error}")
+    return time.monotonic() - start
+
+
+if __name__ == "__main__":
+    _serve()
