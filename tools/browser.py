@@ -78,6 +78,7 @@ def _install() -> str | None:
     if not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
         return None
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    print("installing chromium, to look at the site with", flush=True)
     for arguments in (["update", "-qq"], ["install", "-y", "-qq", "chromium"]):
         subprocess.run(["apt-get", *arguments], env=env, capture_output=True, check=False)
     return _installed()

@@ -36,7 +36,8 @@ def lock_file() -> Path | None:
     """The versions to install: `requirements.lock`, what `MMLEARN_LOCK` names, or None.
 
     A reader gets the lock too, since the pages and the bounds of the claims were made with those
-    versions; `MMLEARN_LOCK=none` takes the newest that the requirements allow.
+    versions; where they do not fit, the newest that the requirements allow are taken, as with
+    `MMLEARN_LOCK=none`. Another file, asked for by name, has to fit.
     """
     name = os.environ.get("MMLEARN_LOCK", "requirements.lock")
     if name == "none":
@@ -84,7 +85,8 @@ def ensure() -> float:
             _create(line)
         _mend()
         code = _install(line, lock)
-        if code and lock and does_not_resolve(LOG.read_text(encoding="utf-8")):
+        asked = "MMLEARN_LOCK" in os.environ
+        if code and lock and not asked and does_not_resolve(LOG.read_text(encoding="utf-8")):
             line.clear()
             print(
                 f"The versions in {lock.name} do not fit this machine (Python "
