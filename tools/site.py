@@ -12,7 +12,6 @@ import os
 import posixpath
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime
@@ -37,6 +36,7 @@ from tools.common import (
     pages,
     write_if_changed,
 )
+from tools.progress import Line, run, tail
 
 STAGE = BUILD / "stage"
 HTML = BUILD / "html"
@@ -122,9 +122,7 @@ def _stage_cell(
     settings: dict[str, Any] = {}
     outputs = [_stage_output(output, claims) for output in source.get("outputs", [])]
     if grading.get("solution"):
-        text = (
-            notebooks.without_markers(text, notebooks.SOLUTION) if solutions else _blank(text)
-        )
+        text = notebooks.without_markers(text, notebooks.SOLUTION) if solutions else _blank(text)
     if grading and not solutions:
         outputs = []  # they come from the solution
     if grading and (solutions or grading.get("grade")):
@@ -189,8 +187,7 @@ def status_line(chapter: str, facts: dict[str, Any] | None, notebook: NotebookNo
     day = datetime.fromisoformat(when) if when else None
     on = f" on {day.day} {day:%B %Y}" if day else ""
     return (
-        "{.mm-status}\n"
-        f"Executed{on} in {' with '.join(parts)}. [Times of all chapters]({times})."
+        f"{{.mm-status}}\nExecuted{on} in {' with '.join(parts)}. [Times of all chapters]({times})."
     )
 
 
@@ -239,7 +236,8 @@ def _stage(solutions: bool) -> None:
     facts = {entry["chapter"]: entry for entry in generated.records("times")}
     shown = set(chapters())
     wanted: dict[Path, str | bytes] = {
-        Path(name): (ROOT / name).read_text(encoding="utf-8") for name in ("_config.yml", "_toc.yml")
+        Path(name): (ROOT / name).read_text(encoding="utf-8")
+        for name in ("_config.yml", "_toc.yml")
     }
     for path in filter(_is_asset_or_page, BOOK.rglob("*")):
         wanted[path.relative_to(ROOT)] = path.read_bytes()
@@ -301,74 +299,57 @@ def build(solutions: bool = True) -> int:
             f"not executed yet: {', '.join(missing)}; `python -m tools book` executes every "
             "chapter, then builds the site"
         )
-    key = _digest(_inputs(), solutions, _versions())
-    structure = _structure(solutions)
-    before = json.loads(STATE.read_text(encoding="utf-8")) if STATE.exists() else {}
-    index = HTML / "index.html"
-    if before.get("key") == key and index.exists():
-        print(f"site: nothing changed, {index}")
-        return 0
-    # Sphinx repeats no warning of a page that it does not read again, and leaves pages behind
-    # that are gone: so a build that failed, and one with another structure, starts from nothing.
-    if before.get("structure") != structure:
-        for folder in (STAGE, HTML, BUILD / ".doctrees", BUILD / "jupyter_execute"):
-            shutil.rmtree(folder, ignore_errors=True)
-    STATE.unlink(missing_ok=True)
-    _stage(solutions)
-    status = _run_jupyter_book()
-    if status:
-        _report_failure()
-        return status
-    root = pages()[0]
-    index.write_text(
-        INDEX.format(page=f"{root}.html", title=generated.book_title()), encoding="utf-8"
-    )
-    STATE.parent.mkdir(parents=True, exist_ok=True)
-    STATE.write_text(json.dumps({"key": key, "structure": structure}), encoding="utf-8")
-    print(f"site: {len(pages())} pages, {index}")
+    with Line("site") as line:
+        key, structure = _digest(_inputs(), solutions, _versions()), _structure(solutions)
+        before = json.loads(STATE.read_text(encoding="utf-8")) if STATE.exists() else {}
+        index = HTML / "index.html"
+        if before.get("key") == key and index.exists():
+            line.end("nothing changed")
+            return 0
+        # Sphinx repeats no warning of a page that it does not read again, and leaves pages behind
+        # that are gone: after a build that failed, and with another structure, begin anew.
+        if before.get("structure") != structure:
+            for folder in (STAGE, HTML, BUILD / ".doctrees", BUILD / "jupyter_execute"):
+                shutil.rmtree(folder, ignore_errors=True)
+        STATE.unlink(missing_ok=True)
+        _stage(solutions)
+        if code := _run_jupyter_book(line):
+            line.end("FAILED")
+            print(f"{_why()}\nall of it: {LOG}", file=sys.stderr)
+            return code
+        for leftover in (HTML / "_static").glob("*.html"):
+            leftover.unlink()  # the theme's templates, no pages
+        title, root = generated.book_title(), pages()[0]
+        index.write_text(INDEX.format(page=f"{root}.html", title=title), encoding="utf-8")
+        write_if_changed(STATE, json.dumps({"key": key, "structure": structure}))
+        line.end(f"{len(pages())} pages")
     return 0
 
 
-def _run_jupyter_book() -> int:
+def _run_jupyter_book(line: Line) -> int:
     """Jupyter Book on the staging tree, with how far it is on one line; its exit status."""
-    LOG.parent.mkdir(parents=True, exist_ok=True)
-    flags = ["-W", "-n", "--keep-going", "--path-output", str(ROOT)]
     code = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+    flags = ["-W", "-n", "--keep-going", "--path-output", str(ROOT)]
     command = [sys.executable, "-c", code, "build", str(STAGE), *flags]
-    env = {**kernel_env(), "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
-    live = sys.stdout.isatty()
-    with (
-        LOG.open("w", encoding="utf-8") as log,
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            cwd=ROOT,
-            env=env,
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            plain = re.sub(r"\x1b\[[\d;]*m", "", line)
-            log.write(plain)
-            step = re.match(r"(reading sources|writing output)\.\.\. \[ *(\d+)%\]", plain)
-            if live and step:
-                print(f"\rsite: {step[1]} {step[2]}%   ", end="", flush=True)
-    if live:
-        print("\r" + " " * 40 + "\r", end="")
-    return process.returncode
+    env = {**kernel_env(), "PYTHONUTF8": "1", "NO_COLOR": "1"}
+    LOG.unlink(missing_ok=True)
+    return run(command, line, LOG, _how_far, env=env, cwd=ROOT)
 
 
-def _report_failure() -> None:
+def _how_far(line: str | None) -> str:
+    """What Sphinx is at, from a line of its output."""
+    step = re.match(r"(reading|writing) \w+\.\.\. \[ *(\d+)%\]", line or "")
+    return f"{step[1]} {step[2]}%" if step else "at work"
+
+
+def _why() -> str:
     """What went wrong: the warnings if there are any, else the end of the log."""
-    lines = LOG.read_text(encoding="utf-8").splitlines()
-    worst = [line for line in lines if re.search(r"WARNING|ERROR|CRITICAL", line)]
-    shown = worst[:20] or lines[-20:]
-    source = str(STAGE) + os.sep
-    print("\n".join(line.replace(source, "") for line in shown), file=sys.stderr)
-    print(f"site: failed, all of it is in {LOG}", file=sys.stderr)
+    worst = [
+        line.replace(str(STAGE) + os.sep, "")
+        for line in LOG.read_text(encoding="utf-8").splitlines()
+        if re.search(r"WARNING|ERROR|CRITICAL", line)
+    ]
+    return "\n".join(worst[:20]) or tail(LOG)
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
 // A box that scrolls sideways can be reached and scrolled with the keyboard. The theme sees to
 // code and tables; formulas get their size only when MathJax has drawn them.
 const reachFormulas = () => {
-  for (const box of document.querySelectorAll("div.math")) {
+  for (const box of document.querySelectorAll(".math")) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   }
