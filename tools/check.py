@@ -41,9 +41,9 @@ class Result:
 
 def check(chapters: Sequence[str]) -> int:
     """Run every stage, also after one that failed; 0 if all is well, else 1."""
-    os.environ.update(common.ONE_THREAD)
+    os.environ["CHAPTERS"] = " ".join(chapters)  # for the notebooks' tests
     results = [_environment()]
-    if commands.fetch(chapters):
+    if commands.fetch([]):  # all there is: the package's tests load it, with no network
         return 1
     if not offline.prefix():
         print("This machine cannot take the network from a process: everything runs with it.")

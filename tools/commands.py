@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         "--solutions", choices=("yes", "no"), default="yes", help="book: show the solutions"
     )
     parser.add_argument("--check", action="store_true", help="sync: change nothing, only compare")
+    parser.add_argument(
+        "--outputs", action="store_true", help="sync: run, and store what agreement cells print"
+    )
     parser.add_argument("--port", type=int, default=8000, help="serve: where")
     parser.add_argument("--all", action="store_true", help="clean: the environment too")
     return parser
@@ -85,7 +88,7 @@ def book(given: argparse.Namespace) -> int:
     if seconds := os.environ.get("MMLEARN_ENVIRONMENT_SECONDS"):
         took.append(("environment", float(seconds)))
     stages: list[tuple[str, Callable[[], int]]] = [
-        ("data", lambda: fetch(names)),
+        ("data", lambda: fetch_for(names)),
         ("chapters", lambda: execute.execute(names)),
         ("site", lambda: site.build(solutions=given.solutions == "yes")),
     ]
@@ -104,11 +107,8 @@ def book(given: argparse.Namespace) -> int:
     return 0
 
 
-def fetch(chapters: Sequence[str]) -> int:
-    """Fetch the data sets that the chapters load; an exit code."""
-    names = data_names(chapters)
-    if not names:
-        return 0
+def fetch(names: Sequence[str]) -> int:
+    """Fetch data sets and encoders by name, all if none is named; an exit code."""
     log = BUILD / "logs" / "data.log"
     log.unlink(missing_ok=True)
     with Line("data") as line:
@@ -117,22 +117,30 @@ def fetch(chapters: Sequence[str]) -> int:
             line.clear()
             print(f"The data could not be fetched:\n{tail(log)}", file=sys.stderr)
         else:
-            line.end(f"{', '.join(names)} ready")
+            line.end("ready")
     return code
 
 
+def fetch_for(chapters: Sequence[str]) -> int:
+    """Fetch what the chapters use; an exit code."""
+    names = data_names(chapters)
+    return fetch(names) if names else 0
+
+
 def data_names(chapters: Sequence[str]) -> list[str]:
-    """The data sets that chapters name in `data.load("...")`."""
+    """The data sets and encoders that chapters ask `mm.data` for, by the names in their code."""
     from tools import notebooks
     from tools.common import notebook_path
 
-    found = {
-        name
-        for chapter in chapters
-        for _, cell in notebooks.cells(notebooks.read(notebook_path(chapter)), "code")
-        for name in re.findall(r"\bdata\.load\(\s*[\"'](\w+)[\"']", cell.source)
-    }
-    return sorted(found)
+    asks = re.compile(r"\bdata\.(?:(?:load|encoder|encode)\(\s*[\"'](\w+)[\"']|(voices)\()")
+    return sorted(
+        {
+            named or voices
+            for chapter in chapters
+            for _, cell in notebooks.cells(notebooks.read(notebook_path(chapter)), "code")
+            for named, voices in asks.findall(cell.source)
+        }
+    )
 
 
 def test(given: argparse.Namespace) -> int:
@@ -149,7 +157,7 @@ def falsify(given: argparse.Namespace) -> int:
     from tools.common import chapters
 
     names = chapters(given.chapters)
-    return fetch(names) or execute.falsify(names)
+    return fetch_for(names) or execute.falsify(names)
 
 
 def serve(given: argparse.Namespace) -> int:
@@ -183,7 +191,7 @@ def sync(given: argparse.Namespace) -> int:
     from tools import sync
     from tools.common import chapters
 
-    return sync.main(check=given.check, chapters=chapters(given.chapters))
+    return sync.main(given.check, chapters(given.chapters), given.outputs)
 
 
 def lock(given: argparse.Namespace) -> int:
