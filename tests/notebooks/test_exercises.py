@@ -1,0 +1,78 @@
+"""The exercises of every chapter: solved they pass, blank they fail, wrong they are caught."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from nbformat import NotebookNode
+
+from tools import common, exercises, notebooks
+
+CHAPTERS = common.chapters(os.environ.get("CHAPTERS", ""))
+
+
+@pytest.fixture(scope="module", params=CHAPTERS)
+def chapter(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def source(chapter: str) -> NotebookNode:
+    return notebooks.read(common.notebook_path(chapter))
+
+
+@pytest.fixture(scope="module")
+def rounds(chapter: str) -> list[list[exercises.WrongAnswer]]:
+    return exercises.rounds(exercises.wrong_answers(chapter))
+
+
+@pytest.fixture(scope="module")
+def ran(
+    chapter: str, source: NotebookNode, rounds: list[list[exercises.WrongAnswer]]
+) -> list[NotebookNode]:
+    """The blank edition, the solved one, then each round of wrong answers: one kernel for all."""
+    # The blank one comes first, so that no answer is left over that could help it.
+    editions = [exercises.student(source), source]
+    for answers in rounds:
+        wrong = {answer.grade_id: answer.source for answer in answers}
+        editions.append(exercises.with_answers(source, wrong))
+    folder = common.notebook_path(chapter).parent
+    return exercises.run(editions, common.kernel_env("smoke"), folder)
+
+
+def test_solutions_earn_every_point(ran: list[NotebookNode]) -> None:
+    assert exercises.errors(ran[1]) == {}
+    grades = exercises.grades(ran[1])
+    assert {name: points for name, (points, most) in grades.items() if points != most} == {
+        name: None for name, (points, _) in grades.items() if points is None
+    }
+
+
+def test_a_blank_edition_fails_where_it_is_graded_and_nowhere_else(ran: list[NotebookNode]) -> None:
+    blank = ran[0]
+    automatic = {name for names in exercises.tests(blank).values() for name in names}
+    assert set(exercises.errors(blank)) == automatic
+    assert {exercises.grades(blank)[name][0] for name in automatic} == {0}
+
+
+def test_a_blank_edition_holds_no_solution(source: NotebookNode) -> None:
+    assert exercises.leftovers(source) == []
+
+
+def test_every_code_exercise_has_a_wrong_answer(
+    source: NotebookNode, rounds: list[list[exercises.WrongAnswer]]
+) -> None:
+    first = {answer.grade_id for answer in rounds[0]}
+    assert first == {name for name, tests in exercises.tests(source).items() if tests}
+
+
+def test_wrong_answers_are_caught(
+    ran: list[NotebookNode], rounds: list[list[exercises.WrongAnswer]]
+) -> None:
+    faults = [
+        fault
+        for notebook, answers in zip(ran[2:], rounds, strict=True)
+        for fault in exercises.not_caught(notebook, answers)
+    ]
+    assert faults == []
