@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import posixpath
 import re
@@ -13,7 +14,7 @@ import yaml
 
 import mmlearn
 from tools import notebooks
-from tools.common import BUILD, ROOT, chapters, notebook_path
+from tools.common import BUILD, ROOT
 
 MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
@@ -76,35 +77,36 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "not a number" if value is None else f"{value:.3g}"
+    """Three figures, as in the chapters; NaN is null in JSON."""
+    if value is None:
+        return "not a number"
+    return f"{float(f'{value:.3g}'):,.0f}" if 100 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
 def claims(folder: str) -> str:
     """Every claim, chapter by chapter, as the last execution measured it."""
     parts = []
     for chapter, group in groupby(records("claims"), key=lambda claim: claim["chapter"]):
+        there = posixpath.relpath(f"book/{chapter}.html", folder)
         rows = []
         for number, claim in enumerate(group, 1):
-            there = posixpath.relpath(f"book/{chapter}.html", folder)
-            sentence = f'{claim["sentence"]} <a href="{there}#claim-{number}">where</a>'
+            remarks = ["simulated data"] if claim.get("simulated") else []
+            if reason := claim.get("null_safe"):
+                remarks.append(f"may hold with shuffled labels: {reason}")
+            sentence = html.escape(claim["sentence"], quote=False)
+            note = f"<br><small>{html.escape('; '.join(remarks), quote=False)}</small>"
             low_high = claim.get("interval")
             ((kind, bound),) = claim["bound"].items()
-            notes = []
-            if claim.get("simulated"):
-                notes.append("simulated data")
-            if claim.get("null_safe"):
-                notes.append(f"holds without labels as well: {claim['null_safe']}")
             rows.append(
                 [
-                    sentence,
+                    f'<a href="{there}#claim-{number}">{sentence}</a>{note if remarks else ""}',
                     f"{_number(claim['value'])} {claim.get('unit', '')}".strip(),
-                    " to ".join(map(_number, low_high)) if low_high else "exact",
+                    " to ".join(map(_number, low_high)) if low_high else "none",
                     f"{kind.replace('_', ' ')} {_number(bound)}",
                     "yes" if claim["holds"] else "**no**",
-                    "; ".join(notes),
                 ]
             )
-        head = ["Claim", "Measured", "Interval", "Claimed", "Holds", "Remarks"]
+        head = ["Claim", "Measured", "Interval", "Claimed", "Holds"]
         parts.append(f"## {_link(chapter, folder)}\n\n{_table(head, rows)}")
     return "\n\n".join(parts) or "No chapter has been executed yet."
 
