@@ -137,7 +137,7 @@ def _nbval(chapters: Sequence[str]) -> Result:
     options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300"]
     if len(chapters) > 1:
         options += ["-n", "2", "--dist", "loadfile"]
-    paths = [str(common.notebook_path(chapter)) for chapter in chapters]
+    paths = [str(common.notebook_path(chapter, common.BOOK)) for chapter in chapters]
     result = _pytest("nbval", [*options, *paths], alone=True, profile="smoke")
     if result.verdict == "good":
         result.fail(uncompared(chapters, outcomes(LOGS / "nbval.xml"), common.BOOK))

@@ -9,8 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from signal import SIGINT
 from types import TracebackType
 
 # What a command's new line of output, or None when nothing came for a moment, says about how
@@ -137,13 +139,13 @@ def run(
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Let a command that Ctrl-C reached end by itself; otherwise end it."""
-    for stop in (lambda: None, process.terminate, process.kill):
-        if process.poll() is not None:
-            return
+    """Let a command that Ctrl-C reached as well end by itself; else pass it on, at last kill."""
+    interrupt = process.terminate if os.name == "nt" else partial(process.send_signal, SIGINT)
+    for stop in (lambda: None, interrupt, process.kill):
         stop()
         try:
-            process.wait(timeout=3)
+            process.wait(timeout=5)
+            return
         except subprocess.TimeoutExpired:
             continue
 
