@@ -23,7 +23,17 @@ _NAMES = {
     "explore": "widgets",
 }
 # The modules in the order of the picture: load, encode, fuse, decide, measure, explain, ship.
-_MODULES = ("runtime", "data", "optim", "metrics", "claims", "figures", "widgets")
+_MODULES = (
+    "runtime",
+    "data",
+    "features",
+    "baselines",
+    "optim",
+    "metrics",
+    "claims",
+    "figures",
+    "widgets",
+)
 
 __all__ = [*_NAMES, *_MODULES]
 

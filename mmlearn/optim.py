@@ -6,10 +6,10 @@ docstrings, not in annotations.
 
 # mypy: allow-untyped-defs
 
-import functools
-
 import numpy as np
 from scipy.special import expit
+
+from mmlearn.checks import as_labels, as_table, checked
 
 
 def finite_difference(f, w, h=1e-5):
@@ -105,47 +105,21 @@ def logistic_curvature(X, l2):
 # a word: NumPy broadcasts labels of shape (n, 1) to a square, for one.
 
 
-def _checked(check):
-    """A decorator: call `check` with the function's arguments first."""
-
-    def wrap(function):
-        @functools.wraps(function)
-        def guarded(*args, **kwargs):
-            return function(*check(*args, **kwargs))
-
-        return guarded
-
-    return wrap
-
-
-def _check_table(X):
-    X = np.asarray(X, dtype=float)
-    if X.ndim != 2 or len(X) == 0:
-        raise ValueError(f"X is a table of shape (n, d) with at least one row, got {X.shape}")
-    if not np.isfinite(X).all():
-        raise ValueError("X holds NaN or infinity; impute or drop those rows first")
-    return X
-
-
-def _check_logistic(w, X, y, l2):
-    w, X, y = np.asarray(w, dtype=float), _check_table(X), np.asarray(y)
-    n, d = X.shape
-    if w.shape != (d,):
-        raise ValueError(f"w has one weight a column of X, ({d},), got {w.shape}")
-    if y.shape != (n,):
-        raise ValueError(f"y has one label a row of X, ({n},), got {y.shape}")
-    if not np.isin(y, (0, 1)).all():
-        raise ValueError(f"labels are 0 or 1, got {np.unique(y)[:5]}")
-    return w, X, y, _check_penalty(l2)
-
-
-def _check_penalty(l2):
+def _penalty(l2):
     if not l2 >= 0:
         raise ValueError(f"l2 is 0 or more, got {l2}")
     return l2
 
 
-def _check_descent(gradient, w, step, steps):
+def _logistic(w, X, y, l2):
+    w, X = np.asarray(w, dtype=float), as_table(X)
+    n, d = X.shape
+    if w.shape != (d,):
+        raise ValueError(f"w has one weight a column of X, ({d},), got {w.shape}")
+    return w, X, as_labels(y, n, known=(0, 1)), _penalty(l2)
+
+
+def _descent(gradient, w, step, steps):
     w = np.asarray(w, dtype=float)
     if steps < 0 or not np.isfinite(step):
         raise ValueError(f"step is a number and steps is 0 or more, got {step} and {steps}")
@@ -155,12 +129,12 @@ def _check_descent(gradient, w, step, steps):
     return gradient, w, step, steps
 
 
-finite_difference = _checked(lambda f, w, h=1e-5: (f, np.asarray(w, dtype=float), h))(
-    finite_difference
-)
-gradient_descent = _checked(_check_descent)(gradient_descent)
-logistic_loss = _checked(_check_logistic)(logistic_loss)
-logistic_gradient = _checked(_check_logistic)(logistic_gradient)
-logistic_curvature = _checked(lambda X, l2: (_check_table(X), _check_penalty(l2)))(
-    logistic_curvature
-)
+def _difference(f, w, h=1e-5):
+    return f, np.asarray(w, dtype=float), h
+
+
+finite_difference = checked(_difference)(finite_difference)
+gradient_descent = checked(_descent)(gradient_descent)
+logistic_loss = checked(_logistic)(logistic_loss)
+logistic_gradient = checked(_logistic)(logistic_gradient)
+logistic_curvature = checked(lambda X, l2: (as_table(X), _penalty(l2)))(logistic_curvature)
