@@ -227,7 +227,6 @@ class _Running:
         shown = [output for output in ran.cells[-1].get("outputs", []) if "data" in output]
         if not (report := shown[0].data.get(REPORT_MIME) if shown else None):
             raise ChapterError(self._why(ran))
-        notebooks.write(merged(self.source, ran), self.job.executed)
         loaded = [self._own(Path(file)) for file in report["modules"]]
         depends = {name: self.before[name] for name in [*_ALWAYS, *loaded]}
         versions = {n: fingerprint(self.job, n) for n in ["python", *report["libraries"]]}
@@ -238,6 +237,7 @@ class _Running:
             "executed": datetime.date.today().isoformat(),
             "depends": depends | versions,
         }
+        notebooks.write(merged(self.source, ran), self.job.executed)
         common.write_if_changed(self.job.sidecar, json.dumps(record, indent=1) + "\n")
         self.job.failed.unlink(missing_ok=True)
         return record
@@ -250,12 +250,11 @@ class _Running:
 
     def _own(self, file: Path) -> str:
         """A loaded module's path from the root; it has to be the one that stands here."""
-        try:
-            return file.resolve().relative_to(common.ROOT.resolve()).as_posix()
-        except ValueError:
-            raise ChapterError(
-                f"{self.job.chapter} loaded mmlearn from {file}, not from {common.ROOT}"
-            ) from None
+        with contextlib.suppress(ValueError):
+            name = file.resolve().relative_to(common.ROOT.resolve()).as_posix()
+            if name in self.before:
+                return name
+        raise ChapterError(f"{self.job.chapter} loaded mmlearn from {file}, not {common.ROOT}")
 
     def _why(self, ran: NotebookNode | None, late: bool = False) -> str:
         """Chapter, cell and traceback of a run that stopped; keeps its notebook."""

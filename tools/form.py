@@ -14,6 +14,7 @@ from pathlib import Path
 
 from markdown_it.token import Token
 from nbformat import NotebookNode
+from nbformat.validator import iter_validate
 
 from tools import common, execute, notebooks
 from tools.notebooks import HIDDEN, SOLUTION, Part
@@ -54,6 +55,9 @@ def _file(_: str, notebook: NotebookNode) -> Iterator[str]:
     """The format, the kernel, and metadata that only some program needed."""
     if (notebook.nbformat, notebook.nbformat_minor) < (4, 5):
         yield "the file's format is older than 4.5; save it in a current Jupyter"
+    for error in iter_validate(notebook):
+        if "'id' is a required property" not in error.message:  # another rule says so better
+            yield f"the file is no valid notebook: {error.message[:200]}"
     metadata = notebook.metadata
     for key, name in {"kernelspec": "python3", "language_info": "python"}.items():
         if metadata.get(key, {}).get("name") != name:

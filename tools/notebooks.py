@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import nbformat
+import nbformat.reader
+import nbformat.v4
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.amsmath import amsmath_plugin
@@ -41,14 +42,14 @@ CLAIM_MIME = "application/vnd.mmlearn.claim+json"
 def read(path: Path) -> NotebookNode:
     """The notebook in a file, as it stands there: nothing is converted or repaired."""
     try:
-        return nbformat.reads(path.read_text(encoding="utf-8"), as_version=nbformat.NO_CONVERT)
+        return nbformat.reader.reads(path.read_text(encoding="utf-8"))
     except nbformat.reader.NotJSONError as error:
         raise ValueError(f"{path} is not a notebook: {error}") from None
 
 
 def text(notebook: NotebookNode) -> str:
     """The one way in which our tools write a notebook (as Jupyter does: indent 1, sorted)."""
-    return nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
+    return nbformat.v4.writes(notebook).rstrip("\n") + "\n"
 
 
 def write(notebook: NotebookNode, path: Path) -> bool:
