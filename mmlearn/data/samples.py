@@ -35,6 +35,8 @@ class Dataset:
         Whether a program made the samples; plots and claims have to say so.
     columns : list of str
         The names of the columns of ``inputs["table"]``.
+    rate : int
+        Samples a second of ``inputs["sound"]``; 0 where it is no waveform.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Dataset:
     groups: dict[str, np.ndarray] = field(default_factory=dict)
     simulated: bool = False
     columns: list[str] = field(default_factory=list)
+    rate: int = 0
 
     def __post_init__(self) -> None:
         lengths = {k: len(v) for k, v in {**self.inputs, **self.groups}.items()}
@@ -70,7 +73,39 @@ class Dataset:
 
 
 def _take(values: Any, rows: np.ndarray) -> Any:
-    return [values[i] for i in rows] if isinstance(values, list) else values[rows]
+    if isinstance(values, list):
+        return [values[i] for i in rows]
+    return values.take(rows) if isinstance(values, Pictures) else values[rows]
+
+
+class Pictures:
+    """Images that share memory until they are looked at: an array of floats in 0…1 to its user.
+
+    Many questions may be asked of one picture; kept as bytes, each picture is there once.
+    `np.asarray` or any index gives the floats.
+    """
+
+    def __init__(self, pixels: np.ndarray, rows: np.ndarray) -> None:
+        self.pixels, self.rows = pixels, rows
+        self.shape = (len(rows), *pixels.shape[1:])
+        self.ndim, self.dtype = pixels.ndim, np.dtype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        rows, *others = index if isinstance(index, tuple) else (index,)
+        pixels = self.pixels[self.rows[rows]]
+        if others:
+            pixels = pixels[(slice(None),) * np.ndim(self.rows[rows]) + tuple(others)]
+        return pixels.astype(np.float32) / 255
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or self.dtype)
+
+    def take(self, rows: np.ndarray) -> Pictures:
+        """Some of the images, still shared."""
+        return Pictures(self.pixels, self.rows[rows])
 
 
 class Split(NamedTuple):
