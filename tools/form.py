@@ -55,8 +55,9 @@ def _file(_: str, notebook: NotebookNode) -> Iterator[str]:
     """The format, the kernel, and metadata that only some program needed."""
     if (notebook.nbformat, notebook.nbformat_minor) < (4, 5):
         yield "the file's format is older than 4.5; save it in a current Jupyter"
+        return
     for error in iter_validate(notebook):
-        if "'id' is a required property" not in error.message:  # another rule says so better
+        if "id" not in error.path and not error.message.startswith("'id'"):  # another rule's
             yield f"the file is no valid notebook: {error.message[:200]}"
     metadata = notebook.metadata
     for key, name in {"kernelspec": "python3", "language_info": "python"}.items():
@@ -413,7 +414,7 @@ def _markers(_: str, notebook: NotebookNode) -> Iterator[str]:
                 yield f"{where} has a marker `{marker}` and is no cell for one in nbgrader"
             elif kind in kinds and not inside:
                 yield f"{where} has nothing between `### BEGIN {marker}` and `### END {marker}`"
-            elif kind == "answer" and not _in_functions(cell.source):
+            elif inside and kind == "answer" and not _in_functions(cell.source):
                 yield (
                     f"{where}: the solution stands outside a function's body; cut, the cell would "
                     "fail by itself"
@@ -493,6 +494,7 @@ _REFERENCE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _NUMBER = r"(?<![\w.,§])[-+−±]?\d[\d,]*"
+_BETWEEN = r"(?!and\b|or\b|to\b|of\b|in\b|the\b)\w+"  # one word, as in 40 gradient steps
 _UNITS = (
     r"steps?|iterations?|epochs?|updates?|seconds?|minutes?|hours?|s|ms|µs|milliseconds?|times|"
     r"points?|percent|per\ cent|MB|GB|kB"
@@ -503,7 +505,7 @@ _RESULT = re.compile(
     | {_NUMBER}e[-+−]?\d+\b                                  # 1e-6
     | {_NUMBER}\s?%                                          # 93 %
     | {_NUMBER}\s?× | ×\s?\d+                                # 3 ×
-    | {_NUMBER}([\s-]\w+)?[\s-]({_UNITS})\b        # 40 steps, 40 gradient steps
+    | {_NUMBER}([\s-]{_BETWEEN})?[\s-]({_UNITS})\b           # 40 steps, 40 gradient steps
     """,
     re.VERBOSE,
 )

@@ -115,7 +115,7 @@ def chapter() -> NotebookNode:
     cells = [
         _markdown(
             "# A moving mean\n\nYou will follow a mean that forgets.\n\n"
-            "| | |\n|---|---|\n| Read | 4 minutes |\n| Run | 2 seconds |\n"
+            "| | |\n|---|---|\n| Read | 3 minutes |\n| Run | 2 seconds |\n"
             "| Before | [nothing](mean.ipynb) |\n| Mirrors | 003 §4.3 |"
         ),
         _code(sync.SETUP.format(url=REPOSITORY), "setup"),
