@@ -97,7 +97,7 @@ def mutants(name: str, source: str) -> list[Mutant]:
     tree = ast.parse(source)
     found: dict[str, Mutant] = {}
     for parent, field, index, node in _sites(tree):
-        for changed in _changes(node, parent, field):
+        for changed in _changes(node):
             _put(parent, field, index, changed)
             text = ast.unparse(ast.fix_missing_locations(tree))
             _put(parent, field, index, node)
@@ -110,18 +110,36 @@ def mutants(name: str, source: str) -> list[Mutant]:
 _Site = tuple[ast.AST, str, int | None, Any]
 
 
-def _sites(node: ast.AST) -> Iterator[_Site]:
-    """Every place below a node that may change: parent, field, index in a list, node."""
+def _sites(node: ast.AST, indices: bool = False) -> Iterator[_Site]:
+    """Every place below a node that may change: parent, field, index in a list, node.
+
+    `indices` says that the node is a tuple of indices.
+    """
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list", "defaults", "kw_defaults"):
             continue
         if isinstance(node, ast.If) and all(isinstance(inner, ast.Raise) for inner in node.body):
             continue
         for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
-            if isinstance(child, ast.AST) and not isinstance(child, ast.Raise | ast.Assert):
-                if isinstance(child, ast.expr | ast.stmt):
-                    yield node, field, index, child
-                yield from _sites(child)
+            if not isinstance(child, ast.AST) or isinstance(child, ast.Raise | ast.Assert):
+                continue
+            # A number that is an index moves by one, as part of its subscript.
+            indexed = isinstance(node, ast.Subscript | ast.Slice) and field != "step"
+            if (indexed or indices) and _number(child) is not None:
+                continue
+            if isinstance(child, ast.expr | ast.stmt):
+                yield node, field, index, child
+            yield from _sites(child, field == "slice" and isinstance(child, ast.Tuple))
+
+
+def _number(node: ast.AST) -> int | None:
+    """The whole number that an expression spells out, if it does."""
+    match node:
+        case ast.Constant(value=int(value)) if not isinstance(value, bool):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(value))):
+            return -value
+    return None
 
 
 def _put(parent: ast.AST, field: str, index: int | None, node: ast.AST) -> None:
@@ -135,14 +153,13 @@ def _short(node: ast.AST) -> str:
     return ast.unparse(ast.fix_missing_locations(node)).splitlines()[0]
 
 
-def _changes(node: ast.AST, parent: ast.AST, field: str) -> list[ast.AST]:
+def _changes(node: ast.AST) -> list[ast.AST]:
     """What may stand in a node's place."""
     match node:
         case ast.Constant(value=bool(value)):
             return [_like(node, value=not value)]
         case ast.Constant(value=int() | float() as value):
-            shifted = isinstance(parent, ast.Subscript | ast.Slice) and field != "step"
-            return [] if shifted else [_like(node, value=2 * value or 1)]
+            return [_like(node, value=2 * value or 1)]
         case ast.BinOp(op=op) | ast.AugAssign(op=op) | ast.BoolOp(op=op):
             opposite = _OPPOSITE.get(type(op))
             return [_like(node, op=opposite())] if opposite else []
@@ -196,8 +213,8 @@ def _shifts(index: ast.expr) -> list[ast.expr]:
 
 
 def _next(index: ast.expr) -> ast.expr:
-    if isinstance(index, ast.Constant) and isinstance(index.value, int):
-        return ast.Constant(index.value + 1)
+    if (number := _number(index)) is not None:
+        return ast.Constant(number + 1)
     return ast.BinOp(index, ast.Add(), ast.Constant(1))
 
 
