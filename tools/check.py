@@ -152,7 +152,8 @@ class PytestStatus:
 
     def __call__(self, text: str | None) -> str:
         if text and (found := re.search(r"\[ *(\d+)%\]", text)):
-            self.failed += bool(re.search(r"\b(FAILED|ERROR)\b", text))
+            # A word of pytest's own, not one in a test's name.
+            self.failed += bool(re.search(r"\b(FAILED|ERROR)\s+\[|%\] (FAILED|ERROR)\b", text))
             self.text = f"{found[1]}%" + (f", {self.failed} failed" if self.failed else "")
         return self.text
 

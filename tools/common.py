@@ -13,7 +13,7 @@ BUILD = ROOT / "_build"
 EXECUTED = BUILD / "executed"
 
 # One thread a kernel: with two, small training steps take several times longer.
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 def pages() -> list[str]:

@@ -222,6 +222,7 @@ def test_progress_of_pytest() -> None:
     assert status(None) == "collecting"
     assert status("tests/a.py::test_b PASSED     [  5%]") == "5%"
     assert status("[gw0] [ 50%] FAILED tests/a.py::test_c") == "50%, 1 failed"
+    assert status("tests/a.py::test_d[ERROR: no] PASSED [ 50%]") == "50%, 1 failed"
     assert status("some other line") == "50%, 1 failed"
 
 
