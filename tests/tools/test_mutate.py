@@ -138,8 +138,7 @@ def test_a_mutant_that_hangs_or_ends_the_process_is_noticed(path: Path) -> None:
     loop = "def count(n):\n    while n > 0:\n        n -= 1\n    return n + 5"
     (path.parents[2] / "mmlearn" / "toy.py").write_text(loop, encoding="utf-8")
     edit(path, "# mmlearn.toy.RATE", f"# mmlearn.toy.count\n{loop}")
-    end = "import os\nif count(3) == 8:\n    os._exit(1)\n"
-    edit(path, "signal =", end + 'mm.agree("count", count(3), 5, library="fingers")')
+    edit(path, "signal =", "import os\nif count(3) == 8:\n    os._exit(1)\nassert count(3) == 5")
     assert mutate.survivors(sample.CHAPTER) == []
 
 
