@@ -121,6 +121,8 @@ def card(name: str) -> str:
 
 def health() -> Iterator[tuple[bool, str, str, str]]:
     """What ``python -m mmlearn doctor`` says of the data: good, name, found, remedy."""
+    writable, found = store.room()
+    yield writable, "cache", found, "set MMLEARN_CACHE to a folder that you can write to"
     bundles = sorted({entry.bundle for entry in ENTRIES.values() if entry.bundle})
     there = [b for b in bundles if store.is_stored(b, unpack.bundle_key(b))]
     damaged = []
@@ -129,8 +131,10 @@ def health() -> Iterator[tuple[bool, str, str, str]]:
             unpack.bundle(bundle)
         except DataError as error:
             damaged.append(str(error))
-    found = f"{len(there)} of {len(bundles)} packages' data in {store.cache()}"
-    yield not damaged, "data", "; ".join(damaged) or found, "delete what is damaged"
+    later = [b for b in bundles if b not in there]
+    found = f"{len(there)} of {len(bundles)} fetched"
+    found += f"; when they are first used: {', '.join(later)}" if later else ""
+    yield not damaged, "data", "; ".join(damaged) or found, "delete the folder"
 
 
 def _entries(names: Sequence[str]) -> list[Entry]:

@@ -16,14 +16,15 @@ LANGUAGES = ("ar", "de", "en", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "
 
 
 def breast_cancer() -> Dataset:
-    """Measured shapes of cell nuclei: ``table`` (569, 30), malignant or benign."""
+    """Measured shapes of cell nuclei: ``table`` (569, 30), benign (0) or malignant (1)."""
     from sklearn.datasets import load_breast_cancer
 
     bunch = load_breast_cancer()
-    classes = [str(name) for name in bunch.target_names]
+    # scikit-learn has malignant as 0; what is looked for is the positive class here.
+    classes = [str(name) for name in bunch.target_names[::-1]]
     columns = [str(name) for name in bunch.feature_names]
     inputs = {"table": bunch.data}
-    return Dataset("breast_cancer", inputs, bunch.target, classes, columns=columns)
+    return Dataset("breast_cancer", inputs, 1 - bunch.target, classes, columns=columns)
 
 
 def optdigits() -> Dataset:

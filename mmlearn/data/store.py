@@ -38,6 +38,17 @@ def cache() -> Path:
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("mmlearn")
 
 
+def room() -> tuple[bool, str]:
+    """Whether the cache can be written, and where it is with how much room."""
+    folder = cache()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return False, f"{folder}: {error.strerror}"
+    return True, f"{folder}, {shutil.disk_usage(folder).free / 1e9:.1f} GB free"
+
+
 def key(*parts: Any) -> str:
     """A short name for everything that a stored thing depends on."""
     digest = hashlib.sha256()

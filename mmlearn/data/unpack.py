@@ -45,7 +45,7 @@ def reviews(archives: Archives, folder: Path, scratch: Path) -> None:
             file = tar.extractfile(f"hutto_ICWSM_2014/{name}_GroundTruth.txt")
             for line in file.read().decode().splitlines():  # type: ignore[union-attr]
                 number, rating, text = line.split("\t")
-                texts.append(html.unescape(text))
+                texts.append(html.unescape(html.unescape(text)))  # some were escaped twice
                 ratings.append(float(rating))
                 domains.append(domain)
                 documents.append(f"{domain} {number.split('_')[0]}")
