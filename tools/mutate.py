@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -431,6 +431,22 @@ def survivors(chapter: str) -> list[Mutant]:
     finally:
         runner.close()
     return left
+
+
+def unexcused(left: Sequence[Mutant], excuses: Mapping[tuple[str, str, str], str]) -> list[str]:
+    """The survivors that nothing excuses, and the excuses that nothing needs any more.
+
+    Parameters
+    ----------
+    left : sequence of Mutant
+        From `survivors`.
+    excuses : mapping
+        From definition, was and became to the reason why the values are the same.
+    """
+    keys = {(m.definition, m.was, m.became) for m in left}
+    return [str(m) for m in left if (m.definition, m.was, m.became) not in excuses] + [
+        f"{key} does not survive and needs no excuse" for key in excuses if key not in keys
+    ]
 
 
 def _unchanged(runner: _Runner, plain: Sequence[tuple[str, str]], chapter: str) -> float:

@@ -8,11 +8,11 @@ import pytest
 
 from tools import common, mutate
 
-# Mutants that compute the same values: (definition, was, became) -> why nobody could notice.
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+# Chapter -> (definition, was, became) -> why the mutant gives the same values.
+EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {}
 
 
 @pytest.mark.parametrize("chapter", common.chapters(os.environ.get("CHAPTERS", "")))
 def test_agreement_cells_notice_every_mutant(chapter: str) -> None:
-    left = mutate.survivors(chapter)
-    assert [str(m) for m in left if (m.definition, m.was, m.became) not in EQUIVALENT] == []
+    excuses = EQUIVALENT.get(chapter, {})
+    assert mutate.unexcused(mutate.survivors(chapter), excuses) == []

@@ -134,6 +134,14 @@ def test_a_definition_that_no_agreement_uses_survives(path: Path) -> None:
     ]
 
 
+def test_only_what_survives_is_excused() -> None:
+    (mutant,) = mutate.mutants("mmlearn.toy.RATE", "RATE = 0.5")
+    key = ("mmlearn.toy.RATE", "0.5", "1.0")
+    assert mutate.unexcused([mutant], {}) == [str(mutant)]
+    assert mutate.unexcused([mutant], {key: "it is only ever used as a sign"}) == []
+    assert mutate.unexcused([], {key: "…"}) == [f"{key} does not survive and needs no excuse"]
+
+
 def test_a_mutant_that_hangs_or_ends_the_process_is_noticed(path: Path) -> None:
     loop = "def count(n):\n    while n > 0:\n        n -= 1\n    return n + 5"
     (path.parents[2] / "mmlearn" / "toy.py").write_text(loop, encoding="utf-8")
