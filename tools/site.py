@@ -14,7 +14,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -175,19 +175,16 @@ def _stage_output(output: NotebookNode, claims: Iterator[int]) -> NotebookNode:
     return output
 
 
-def status_line(chapter: str, facts: dict[str, Any] | None, notebook: NotebookNode) -> str:
+def status_line(chapter: str, facts: dict[str, Any] | None) -> str:
     """When a chapter was executed and what that took, as Markdown; empty if nobody measured."""
     if not facts:
         return ""
+    day = date.fromisoformat(facts["executed"])
+    seconds = f"{facts['seconds']:.0f} s" if facts["seconds"] >= 1 else "under 1 s"
     times = posixpath.relpath("appendix/times.md", posixpath.dirname(chapter))
-    parts = [f"{facts['seconds']:.0f} s" if facts["seconds"] >= 1 else "under 1 s"]
-    if facts.get("peak_mb"):
-        parts.append(f"{facts['peak_mb']:.0f} MB of memory")
-    when = facts.get("executed") or notebook.metadata.get("papermill", {}).get("end_time")
-    day = datetime.fromisoformat(when) if when else None
-    on = f" on {day.day} {day:%B %Y}" if day else ""
     return (
-        f"{{.mm-status}}\nExecuted{on} in {' with '.join(parts)}. [Times of all chapters]({times})."
+        f"{{.mm-status}}\nExecuted on {day.day} {day:%B %Y} in {seconds} with "
+        f"{facts['peak_mb']:.0f} MB of memory. [Times of all chapters]({times})."
     )
 
 
@@ -245,8 +242,7 @@ def _stage(solutions: bool) -> None:
         chapter = page.removeprefix("book/")
         if chapter in shown:
             notebook = notebooks.read(notebook_path(chapter, EXECUTED))
-            status = status_line(chapter, facts.get(chapter), notebook)
-            staged = stage_chapter(notebook, status, solutions)
+            staged = stage_chapter(notebook, status_line(chapter, facts.get(chapter)), solutions)
             wanted[Path(f"{page}.ipynb")] = notebooks.text(staged)
         else:
             path = Path(f"{page}.md")

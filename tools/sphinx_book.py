@@ -63,7 +63,9 @@ def add_page_facts(
             "https://colab.research.google.com/github/"
             f"{place}/blob/{STUDENT_BRANCH}/{pagename}{suffix}"
         )
-    context["description"] = _first_paragraph(doctree) if isinstance(doctree, nodes.document) else ""
+    context["description"] = (
+        _first_paragraph(doctree) if isinstance(doctree, nodes.document) else ""
+    )
 
 
 def _parts(app: Sphinx) -> dict[str, str]:

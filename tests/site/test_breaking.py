@@ -1,0 +1,216 @@
+"""Each check of a site, tested by breaking what it guards in a copy of a small one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.site import checks, sample
+from tools import common, notebooks
+
+CHAPTER = f"book/{sample.CHAPTER}.html"
+WELCOME = "book/start/welcome.html"
+FIGURES = {CHAPTER: [(sample.TITLE, sample.ALT)]}
+
+Break = Callable[..., checks.Pages]
+
+
+@pytest.fixture
+def broken(small: Path, tmp_path: Path) -> Break:
+    """Copy the small site and put something in the place of something else on one page."""
+
+    def change(page: str, old: str, new: str) -> checks.Pages:
+        copy = shutil.copytree(small / "_build/html", tmp_path / "html")
+        path = copy / page
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+        return checks.Pages(copy)
+
+    return change
+
+
+# --- the files --------------------------------------------------------------------------------
+
+
+def test_the_small_site_is_good(small: Path, small_pages: checks.Pages) -> None:
+    assert small_pages.broken_links() == []
+    assert small_pages.too_heavy() == []
+    assert small_pages.poor_alt(FIGURES) == []
+    assert small_pages.no_status([sample.CHAPTER]) == []
+    executed = common.notebook_path(sample.CHAPTER, small / "_build/executed")
+    assert (sample.TITLE, sample.ALT) in checks.recorded_figures(notebooks.read(executed))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("mean.html#from-scratch", "mean.html#from-nothing"),
+        ("mean.html#from-scratch", "median.html"),
+        ("../../_static/logo.svg", "../../_static/gone.svg"),
+        ("../../_static/logo.svg", "../../../../outside.svg"),
+    ],
+)
+def test_a_broken_link_is_found(broken: Break, old: str, new: str) -> None:
+    faults = broken(WELCOME, old, new).broken_links()
+    assert faults
+    assert all(fault.startswith(WELCOME) and new in fault for fault in faults)
+
+
+def test_a_heavy_page_is_found(broken: Break) -> None:
+    pages = broken(WELCOME, "</body>", f"<!--{'x' * checks.MAX_BYTES}--></body>")
+    assert pages.too_heavy() == [f"{WELCOME} weighs 2.0 MB"]
+
+
+def test_a_heavy_image_is_found(broken: Break) -> None:
+    pages = broken(WELCOME, "</article>", '<img src="big.png" alt="big"></article>')
+    (pages.site / WELCOME).with_name("big.png").write_bytes(b"x" * checks.MAX_BYTES)
+    assert pages.too_heavy() == [f"{WELCOME} weighs 2.0 MB"]
+
+
+@pytest.mark.parametrize(
+    ("new", "fault"),
+    [
+        ("", "no alt text"),
+        ('alt=""', "no alt text"),
+        ('alt="figure-3.png"', "is a file name"),
+        (f'alt="../_images/{"0f" * 32}.png"', "is a file name"),
+        ('alt="Another figure"', "no figure has the alt text"),
+    ],
+)
+def test_a_poor_alt_text_is_found(broken: Break, new: str, fault: str) -> None:
+    found = broken(CHAPTER, f'alt="{sample.ALT}"', new).poor_alt(FIGURES)
+    assert any(fault in one for one in found)
+
+
+def test_an_alt_text_without_the_message_is_found(small_pages: checks.Pages) -> None:
+    (found,) = small_pages.poor_alt({CHAPTER: [("Something else", sample.ALT)]})
+    assert "lacks the figure's message" in found
+
+
+def test_an_alt_text_used_twice_is_found(broken: Break) -> None:
+    twice = f'<img src="../../_static/logo.svg" alt="{sample.ALT}"></article>'
+    (found,) = broken(WELCOME, "</article>", twice).poor_alt(FIGURES)
+    assert "more than one figure" in found
+
+
+@pytest.mark.parametrize("old", ["mm-status", "Executed on 2 November 2026", "310 MB"])
+def test_a_missing_status_is_found(broken: Break, old: str) -> None:
+    assert len(broken(CHAPTER, old, "something").no_status([sample.CHAPTER])) == 1
+
+
+def test_what_leaks_is_found(broken: Break, small: Path, small_pages: checks.Pages) -> None:
+    chapter = notebooks.read(common.notebook_path(sample.CHAPTER, small / "book"))
+    secrets = checks.secret_lines(chapter, notebooks.HIDDEN)
+    assert "x = np.random.default_rng(mm.exercise_seed()).normal(size=3)" in secrets
+    assert not any("nothing stays nothing" in line for line in secrets)
+    assert small_pages.leaks(secrets) == []
+    leaking = broken(WELCOME, "</article>", f"<pre><b>x</b>\n   {secrets[-1][1:]}</pre></article>")
+    assert any("shows" in fault for fault in leaking.leaks([secrets[-1][1:]]))
+
+
+def test_a_word_that_leaks_into_the_search_index_is_found(broken: Break) -> None:
+    pages = broken("searchindex.js", "Search.setIndex({", 'Search.setIndex({"geometric":1,')
+    assert pages.leaks(["The secret is geometric."]) == ["the search index knows 'geometric'"]
+
+
+# --- the browser ------------------------------------------------------------------------------
+
+# What is put at the end of a page's text, the kind of fault that it is, and what is said of it.
+FAULTS = {
+    "script": ('<script src="https://example.org/x.js"></script>', "requests", "example.org/x.js"),
+    "font": (
+        "<style>@font-face{font-family:f;src:url(https://example.org/f.woff2)}p{font-family:f}"
+        "</style>",
+        "requests",
+        "example.org/f.woff2",
+    ),
+    "missing": ('<script src="gone.js"></script>', "requests", "gone.js"),
+    "error": ("<script>console.error('broken')</script>", "console", "broken"),
+    "warning": ("<script>console.warn('odd')</script>", "console", "odd"),
+    "exception": ("<script>undefined_thing()</script>", "console", "undefined_thing"),
+    "wide": ('<p style="width:1400px;max-width:none">wide</p>', "overflow", "px too wide"),
+    "faint": ('<p style="color:#aaa;background:#fff">faint</p>', "axe", "color-contrast"),
+    "folded": (
+        '<details><summary>More</summary><p style="color:#aaa;background:#fff">faint</p></details>',
+        "axe",
+        "color-contrast",
+    ),
+    "dark": (
+        "<style>html[data-theme=dark] p.f{color:#333!important}</style><p class='f'>faint</p>",
+        "axe",
+        "1280 px, dark): color-contrast",
+    ),
+    "unnamed": ("<button></button>", "axe", "button-name"),
+    "unreachable": (
+        '<div style="overflow-x:auto;max-width:300px"><div style="width:900px">x</div></div>',
+        "axe",
+        "scrollable-region-focusable",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def seen(
+    browser: Browser, small: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[str]]:
+    """What is found on a good page and on copies of it, each with one fault."""
+    copy = shutil.copytree(small / "_build/html", tmp_path_factory.mktemp("faults") / "html")
+    good = (copy / WELCOME).read_text(encoding="utf-8")
+    pages = [CHAPTER, WELCOME]
+    for name, (addition, _, _) in FAULTS.items():
+        page = f"book/start/{name}.html"
+        (copy / page).write_text(good.replace("</article>", f"{addition}</article>"), "utf-8")
+        pages.append(page)
+    return checks.look(browser, copy, pages)
+
+
+def test_a_good_page_has_no_fault(seen: dict[str, list[str]]) -> None:
+    found = [fault for faults in seen.values() for fault in faults]
+    assert not [fault for fault in found if fault.startswith((CHAPTER, WELCOME))]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_the_browser_is_found(seen: dict[str, list[str]], name: str) -> None:
+    _, kind, said = FAULTS[name]
+    mine = [fault for fault in seen[kind] if fault.startswith(f"book/start/{name}.html")]
+    assert any(said in fault for fault in mine), seen
+
+
+def test_a_page_that_search_does_not_know_is_found(browser: Browser, broken: Break) -> None:
+    page = CHAPTER.rsplit("/", 1)[-1]
+    pages = broken(WELCOME, "</article>", "</article>")
+    assert page in checks.search(browser, pages.site.as_uri() + "/", "forgets")
+    index = pages.site / "searchindex.js"
+    text = index.read_text(encoding="utf-8")
+    assert "forget" in text
+    index.write_text(text.replace("forget", "remember"), encoding="utf-8")
+    assert page not in checks.search(browser, pages.site.as_uri() + "/", "forgets")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (
+            'addEventListener("input"',
+            'addEventListener("nothing"',
+            "does not follow the arrow keys",
+        ),
+        ("img.alt = alt;", "", "does not follow the arrow keys"),
+        ('addEventListener("click"', 'addEventListener("nothing"', "does not play"),
+    ],
+)
+def test_a_stuck_figure_is_found(
+    browser: Browser, broken: Break, old: str, new: str, fault: str
+) -> None:
+    pages = broken(CHAPTER, old, new)
+    found = checks.stuck(browser, (pages.site / CHAPTER).as_uri())
+    assert any(fault in one for one in found)
+
+
+def test_a_moving_figure_is_not_called_stuck(browser: Browser, small_pages: checks.Pages) -> None:
+    assert checks.stuck(browser, (small_pages.site / CHAPTER).as_uri()) == []
