@@ -29,11 +29,11 @@ import sys
 from pathlib import Path
 
 if "google.colab" in sys.modules and importlib.util.find_spec("mmlearn") is None:
-    pip = [sys.executable, "-m", "pip", "--quiet"]
+    pip = [sys.executable, "-m", "pip"]
     with Path("/tmp/installed.txt").open("w") as installed:
         subprocess.run([*pip, "list", "--format=freeze"], stdout=installed, check=True)
     book = "mmlearn-book @ git+{url}"
-    subprocess.run([*pip, "install", "--constraint", installed.name, book], check=True)"""
+    subprocess.run([*pip, "install", "--quiet", "-c", installed.name, book], check=True)"""
 
 _HEADER = re.compile(r"# (mmlearn(?:\.\w+){2,})")
 
