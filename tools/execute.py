@@ -143,8 +143,11 @@ def fingerprint(job: Job, name: str) -> str:
         root, ``python``, or the name of a distribution.
     """
     if name == "code":
-        cells = notebooks.cells(notebooks.read(job.source), "code")
-        parts = [[c.id, c.source, "parameters" in notebooks.tags(c)] for _, c in cells]
+        try:
+            cells = notebooks.cells(notebooks.read(job.source), "code")
+        except notebooks.NotebookError:
+            return ""
+        parts = [[c.get("id"), c.source, "parameters" in notebooks.tags(c)] for _, c in cells]
         return _digest(json.dumps(parts).encode())
     if name == "profile":
         return f"{job.profile}{' null' if job.null else ''}"
@@ -384,7 +387,7 @@ def execute(
                     elif time.monotonic() - run.started > CHAPTER_TIMEOUT:
                         running.remove(run)
                         raise ChapterError(run.give_up())
-        except ChapterError as error:
+        except (ChapterError, notebooks.NotebookError) as error:
             ok = False
             tqdm.write(_plain(str(error)), file=sys.stdout)
         finally:

@@ -43,7 +43,11 @@ def check(chapters: Sequence[str]) -> list[str]:
     """
     found = []
     for chapter in chapters:
-        notebook = notebooks.read(common.notebook_path(chapter, common.BOOK))
+        try:
+            notebook = notebooks.read(common.notebook_path(chapter, common.BOOK))
+        except notebooks.NotebookError as error:
+            found.append(f"{chapter}: {error}")
+            continue
         found += [f"{chapter}: {fault}" for rule in RULES for fault in rule(chapter, notebook)]
     return found
 

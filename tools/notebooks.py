@@ -39,12 +39,22 @@ CLAIM_MIME = "application/vnd.mmlearn.claim+json"
 # --- files ------------------------------------------------------------------------------------
 
 
+class NotebookError(ValueError):
+    """A file is no notebook."""
+
+
 def read(path: Path) -> NotebookNode:
-    """The notebook in a file, as it stands there: nothing is converted or repaired."""
+    """The notebook in a file, as it stands there: nothing is converted or repaired.
+
+    Raises
+    ------
+    NotebookError
+        If the file holds none.
+    """
     try:
         return nbformat.reader.reads(path.read_text(encoding="utf-8"))
     except nbformat.reader.NotJSONError as error:
-        raise ValueError(f"{path} is not a notebook: {error}") from None
+        raise NotebookError(f"{path} is not a notebook: {error}") from None
 
 
 def text(notebook: NotebookNode) -> str:

@@ -215,10 +215,10 @@ def main(check: bool = False, chapters: Sequence[str] | None = None, outputs: bo
     ok = True
     for chapter in chapters:
         path = common.notebook_path(chapter, common.BOOK)
-        before = notebooks.read(path)
         try:
+            before = notebooks.read(path)
             after = updated(before)
-        except SyncError as error:
+        except (SyncError, notebooks.NotebookError) as error:
             print(f"{chapter}, {error}")
             ok = False
             continue

@@ -240,6 +240,23 @@ def test_an_error_stops_with_chapter_cell_and_traceback(
     assert not [c for c in failed.cells if "_report" in c.source]
 
 
+@pytest.mark.usefixtures("no_kernel")
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"cells"', "cells", "mean.ipynb is not a notebook"),
+        ('   "id": "c7",\n', "", r"1_part/mean: cell 7 (x[:3]) has no id"),
+    ],
+)
+def test_a_chapter_that_cannot_be_read_is_an_error(
+    project: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, said: str
+) -> None:
+    JOB.source.write_text(JOB.source.read_text(encoding="utf-8").replace(old, new))
+    assert execute.execute(common.chapters()) == 1
+    assert said in capsys.readouterr().out
+    assert not JOB.executed.exists() and read("claims") == []
+
+
 def test_a_chapter_that_ends_early_is_an_error(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -321,6 +321,12 @@ def test_a_chapter_broken_in_one_place_has_one_fault(path: Path, name: str) -> N
     assert found[0].startswith(f"{sample.CHAPTER}: ") and re.search(message, found[0]), found
 
 
+def test_what_is_no_notebook_is_a_fault(path: Path) -> None:
+    path.write_text("{")
+    (fault,) = form.check(common.chapters())
+    assert fault.startswith(f"{sample.CHAPTER}: ") and "is not a notebook" in fault
+
+
 @pytest.mark.usefixtures("path")
 def test_every_rule_is_broken_by_some_test() -> None:
     silent = list(form.RULES)

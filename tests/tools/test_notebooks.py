@@ -29,7 +29,7 @@ def test_reading_repairs_nothing(tmp_path: Path) -> None:
 
 def test_what_is_no_notebook_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.ipynb").write_text("no JSON")
-    with pytest.raises(ValueError, match=r"a\.ipynb is not a notebook"):
+    with pytest.raises(notebooks.NotebookError, match=r"a\.ipynb is not a notebook"):
         notebooks.read(tmp_path / "a.ipynb")
 
 

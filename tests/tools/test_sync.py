@@ -200,6 +200,12 @@ def test_what_cannot_be_written_is_an_error(
     assert chapter.read_bytes() == before
 
 
+def test_what_is_no_notebook_is_told(chapter: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chapter.write_text("{")
+    assert sync.main() == 1
+    assert "is not a notebook" in capsys.readouterr().out
+
+
 def test_outputs_of_agreement_cells_are_stored_from_a_run(chapter: Path) -> None:
     notebook = notebooks.read(chapter)
     cell = sample.cell(notebook, "signal =")
