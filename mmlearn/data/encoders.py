@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -372,12 +373,10 @@ def encode(name: str, values: Any, batch: int = 64) -> np.ndarray:
     -------
     ndarray of float32, shape (n, dim)
     """
-    import transformers
-
     if name not in ENCODERS:
         raise ValueError(f"no encoder is called {name!r}; there are: {', '.join(ENCODERS)}")
     code = inspect.getsource(sys.modules[__name__])
-    versions = [torch.__version__, transformers.__version__, runtime.device().type]
+    versions = [version("torch"), version("transformers"), runtime.device().type]
     key = store.key(unpack.bundle_key(name), code, versions, list(values))
 
     def write(folder: Path, scratch: Path) -> None:

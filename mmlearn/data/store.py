@@ -92,10 +92,11 @@ def stored(name: str, key: str, write: Callable[[Path, Path], None]) -> Path:
         If a file is not what was written, or the cache cannot be written.
     """
     folder = cache() / f"{name}-{key}"
-    if not folder.is_dir():
-        with _explained(), _locked(folder.name):
-            if not folder.is_dir():
-                _write(folder, write)
+    with _explained():
+        if not folder.is_dir():
+            with _locked(folder.name):
+                if not folder.is_dir():
+                    _write(folder, write)
     verify(folder)
     return folder
 

@@ -1,7 +1,5 @@
 """Each data set and encoder is what its card says."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -11,13 +9,7 @@ from mmlearn.data import card, datasets, fetch, load, names, split, store, unpac
 ROWS = ["What", "Simulated", "From", "Licence", "Size", "Split", "Not for", "Second source"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _fetched():
-    """The loaders need what `python -m mmlearn fetch` brings; CI has to bring it."""
-    missing = [b for b in unpack.BUNDLES if not store.is_stored(b, unpack.bundle_key(b))]
-    if missing and not os.environ.get("CI"):
-        pytest.skip(f"not fetched: {', '.join(missing)}; call: python -m mmlearn fetch")
-    assert not missing, "call first: python -m mmlearn fetch"
+pytestmark = pytest.mark.usefixtures("fetched")
 
 
 @pytest.mark.parametrize("name", names())
