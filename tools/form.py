@@ -112,7 +112,7 @@ def _tags(_: str, notebook: NotebookNode) -> Iterator[str]:
 def _opening(_: str, notebook: NotebookNode) -> Iterator[str]:
     """Title, one sentence, table; then set-up, parameters, start."""
     first = notebook.cells[0]
-    stream = notebooks.tokens(first.source) if first.cell_type == "markdown" else []
+    stream = notebooks.tokens(first.source) if first.cell_type == "markdown" else ()
     blocks = [t.type for t in stream if t.level == 0 and t.nesting >= 0]
     if blocks != ["heading_open", "paragraph_open", "table_open"]:
         yield "cell 1 must be Markdown: `# Title`, one sentence, a table, and nothing else"
@@ -569,7 +569,7 @@ def _items(parts: Sequence[Part]) -> list[str]:
     """The texts of the bullets in some parts."""
     found: list[str] = []
     for part in parts:
-        stream = notebooks.tokens(part.source) if part.cell.cell_type == "markdown" else []
+        stream = notebooks.tokens(part.source) if part.cell.cell_type == "markdown" else ()
         for token in stream:
             if token.type == "list_item_open" and token.level == 1:
                 found.append("")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import nbformat.reader
@@ -108,9 +109,10 @@ _PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _PARSER.use(dollarmath_plugin).use(amsmath_plugin)
 
 
-def tokens(source: str) -> list[Token]:
+@lru_cache(maxsize=4096)
+def tokens(source: str) -> tuple[Token, ...]:
     """The block tokens of a Markdown cell, with mathematics told apart from prose."""
-    return _PARSER.parse(source)
+    return tuple(_PARSER.parse(source))
 
 
 @dataclass(frozen=True)
