@@ -490,7 +490,8 @@ def _links(chapter: str, notebook: NotebookNode) -> Iterator[str]:
 # What may stand in prose as a number: sections and documents, versions, works.
 _REFERENCE = re.compile(
     r"""
-      https?://\S+ | \b10\.\d{4,9}/\S+ | \barXiv:\S+
+      \b9[059]\s?%\s+(confidence\s+)?(interval|level)s?      # a convention, not a result
+    | https?://\S+ | \b10\.\d{4,9}/\S+ | \barXiv:\S+
     | §+\s*\d+(\.\d+)*((\s*,\s*|\s+and\s+|\s*[–-]\s*)§?\d+(\.\d+)*)*
     | \b(sections?|chapters?|parts?|documents?|exercises?|figures?|tables?|equations?|versions?
         |python|pytorch|numpy)\s+\d+(\.\d+)*((\s*,\s*|\s+and\s+|,\s+and\s+|\s*[–-]\s*)\d+(\.\d+)*)*

@@ -382,6 +382,7 @@ def test_results_typed_in_prose_are_found(path: Path, text: str, typed: str) -> 
         "    x = 0.93",
         "The 2-dimensional case, the 3rd step, x1 and 1st.",
         "See arXiv:1710.10345 and [doi:10.1214/aoms/1177729586](https://doi.org/10.1214/0.5).",
+        "The bars are 95 % intervals, at the 95% confidence level.",
         "It has mean 0 and standard deviation 1; 3 means yes.",
         "The steps 1 and 2 come first, then times 3 and points 4.",
     ],
