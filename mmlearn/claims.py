@@ -50,7 +50,7 @@ def claim(
     unit : str
         The unit of value, interval and bound.
     interval : pair of float, optional
-        Its uncertainty, low and high, around the value.
+        Its 95 % interval, low and high, around the value.
     simulated : bool
         Whether the data were simulated: then this recovers the process that made them.
     null_safe : str, optional
@@ -100,7 +100,7 @@ def _claim_text(record: dict[str, Any]) -> str:
     notes = [f"claimed: {kind.replace('_', ' ')} {_number(bound)}"]
     if record["interval"]:
         low, high = record["interval"]
-        notes.insert(0, f"interval {_number(low)} to {_number(high)}")
+        notes.insert(0, f"95 % interval {_number(low)} to {_number(high)}")
     if record["simulated"]:
         notes.append("simulated data")
     if not record["judged"]:

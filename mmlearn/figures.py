@@ -20,12 +20,12 @@ COLOURS = {
 MARKERS = {"image": "s", "text": "^", "sound": "o", "fused": "D", "table": "P", "baseline": "x"}
 
 STYLE = {
-    "figure.figsize": (7.2, 3.6),
+    "figure.figsize": (6.4, 3.6),
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
     "savefig.dpi": 144,
-    "font.size": 10.5,
-    "axes.titlesize": 11.5,
+    "font.size": 11,
+    "axes.titlesize": 12,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,

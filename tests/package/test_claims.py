@@ -92,7 +92,7 @@ def test_leaves_metadata_for_the_page_of_all_claims(shell):
         "null": False,
     }
     assert (
-        "a &lt; b: 1,230 steps (interval 1,200 to 1,300; claimed: at least 1,000"
+        "a &lt; b: 1,230 steps (95 % interval 1,200 to 1,300; claimed: at least 1,000"
         in data["text/html"]
     )
     assert "simulated data" in data["text/html"]
