@@ -327,7 +327,7 @@ def _run_jupyter_book(line: Line) -> int:
     code = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
     flags = ["-W", "-n", "--keep-going", "--path-output", str(ROOT)]
     command = [sys.executable, "-c", code, "build", str(STAGE), *flags]
-    env = {**kernel_env(), "PYTHONUTF8": "1", "NO_COLOR": "1"}
+    env = {**kernel_env(), "PYTHONUTF8": "1"}
     LOG.unlink(missing_ok=True)
     return run(command, line, LOG, _how_far, env=env, cwd=ROOT)
 
@@ -340,11 +340,9 @@ def _how_far(line: str | None) -> str:
 
 def _why() -> str:
     """What went wrong: the warnings if there are any, else the end of the log."""
-    worst = [
-        line.replace(str(STAGE) + os.sep, "")
-        for line in LOG.read_text(encoding="utf-8").splitlines()
-        if re.search(r"WARNING|ERROR|CRITICAL", line)
-    ]
+    log = re.sub(r"\x1b\[[\d;]*m", "", LOG.read_text(encoding="utf-8"))
+    log = log.replace(str(STAGE) + os.sep, "")
+    worst = [line for line in log.splitlines() if re.search(r"WARNING|ERROR|CRITICAL", line)]
     return "\n".join(worst[:20]) or tail(LOG)
 
 

@@ -118,7 +118,7 @@ def test_figures_follow_the_keyboard(
 
 
 def test_keyboard_goes_straight_to_the_text(browser: Browser, book: checks.Pages) -> None:
-    tab = browser.new_page(viewport=checks.PHONE)
+    tab = browser.new_page(viewport=checks.PHONE, reduced_motion="reduce")
     tab.goto((book.site / f"{common.pages()[0]}.html").as_uri())
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.textContent") == "Skip to main content"
