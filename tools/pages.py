@@ -94,7 +94,7 @@ def claims(folder: str) -> str:
             if reason := claim.get("null_safe"):
                 remarks.append(f"may hold with shuffled labels: {reason}")
             sentence = html.escape(claim["sentence"], quote=False)
-            note = f"<br><small>{html.escape('; '.join(remarks), quote=False)}</small>"
+            note = f" <br><small>{html.escape('; '.join(remarks), quote=False)}</small>"
             low_high = claim.get("interval")
             ((kind, bound),) = claim["bound"].items()
             rows.append(
