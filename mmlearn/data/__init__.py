@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mmlearn.data import datasets, store, unpack
+from mmlearn.data import datasets, originals, store, unpack
 from mmlearn.data.samples import Batch, Dataset, Pictures, Split, collate, split
 from mmlearn.data.store import DataError
 from mmlearn.data.voice import known_voices, voices
@@ -27,16 +27,17 @@ class Entry(NamedTuple):
     """A data set (with its loader) or an encoder, and the bundle of files that it needs."""
 
     load: Callable[..., Dataset] | None
-    bundle: str | None
+    bundle: str | None = None
+    full: bool = False  # a public original, for the full profile alone
 
 
 ENTRIES = {
-    "breast_cancer": Entry(datasets.breast_cancer, None),
+    "breast_cancer": Entry(datasets.breast_cancer),
     "drug_reviews": Entry(datasets.drug_reviews, "drug_reviews"),
     "emoji": Entry(datasets.emoji, "emoji"),
     "mnist5k": Entry(datasets.mnist5k, "mnist5k"),
     "newsgroups": Entry(datasets.newsgroups, "cachopo"),
-    "optdigits": Entry(datasets.optdigits, None),
+    "optdigits": Entry(datasets.optdigits),
     "reuters8": Entry(datasets.reuters8, "cachopo"),
     "reviews": Entry(datasets.reviews, "reviews"),
     "shapes_vqa": Entry(datasets.shapes_vqa, "shapes_vqa"),
@@ -45,6 +46,13 @@ ENTRIES = {
     "efficientnet_lite0": Entry(None, "efficientnet_lite0"),
     "minilm": Entry(None, "minilm"),
     "whisper_tiny_en": Entry(None, "whisper_tiny_en"),
+    "cifar10": Entry(originals.cifar10, full=True),
+    "mnist": Entry(originals.mnist, full=True),
+    "newsgroups_original": Entry(originals.newsgroups_original, full=True),
+    "pneumonia": Entry(originals.pneumonia, full=True),
+    "spoken_digits_waveforms": Entry(originals.spoken_digits_waveforms, full=True),
+    "bert": Entry(None, full=True),
+    "clip": Entry(None, full=True),
 }
 
 
@@ -91,7 +99,8 @@ def load(name: str, **options: Any) -> Dataset:
     """
     loader = _entries([name])[0].load
     if loader is None:
-        raise ValueError(f"{name} is an encoder: call encoder({name!r})")
+        call = f"originals.{name}()" if ENTRIES[name].full else f"encoder({name!r})"
+        raise ValueError(f"{name} is an encoder: call mm.data.{call}")
     return loader(**options)
 
 
