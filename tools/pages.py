@@ -106,7 +106,7 @@ def claims(folder: str) -> str:
                     "yes" if claim["holds"] else "**no**",
                 ]
             )
-        head = ["Claim", "Measured", "Interval", "Claimed", "Holds"]
+        head = ["Claim", "Measured", "95 % interval", "Claimed", "Holds"]
         parts.append(f"## {_link(chapter, folder)}\n\n{_table(head, rows)}")
     return "\n\n".join(parts) or "No chapter has been executed yet."
 

@@ -13,7 +13,7 @@ import posixpath
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -50,7 +50,7 @@ MATHJAX = Path("book/assets/mathjax.js")
 # An output is shown in the first of these forms that it has.
 FORMS = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/latex")
 START = {"setup", "parameters", "injected-parameters", "start"}
-STUB = "# your code here\nraise NotImplementedError"
+STUB = "# YOUR CODE HERE\nraise NotImplementedError()"  # as nbgrader writes it
 
 INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -74,8 +74,9 @@ class NotExecuted(SystemExit):
 def stage_chapter(notebook: NotebookNode, status: str = "", solutions: bool = True) -> NotebookNode:
     """An executed notebook made ready for Jupyter Book.
 
-    Opening cells are folded away, a solution stands collapsed without its markers, hidden tests
-    are cut, every figure has its alt text where MyST-NB looks for it.
+    Opening cells are folded away; an exercise shows the stub that a student gets, with the
+    solution folded under it; hidden tests are cut; every figure has its alt text where MyST-NB
+    looks for it.
 
     Parameters
     ----------
@@ -122,17 +123,23 @@ def _stage_cell(
     settings: dict[str, Any] = {}
     outputs = [_stage_output(output, claims) for output in source.get("outputs", [])]
     if grading.get("solution"):
-        text = notebooks.without_markers(text, notebooks.SOLUTION) if solutions else _blank(text)
-    if grading and not solutions:
-        outputs = []  # they come from the solution
-    if grading and (solutions or grading.get("grade")):
+        yield _code(_blank(text))
+        if not solutions:
+            return
+        text = notebooks.without_markers(text, notebooks.SOLUTION)
+    if grading:
         tags.add("hide-cell")
         settings["code_prompt_show"] = "Solution" if grading.get("solution") else "Tests"
+        outputs = outputs if solutions else []  # they come from the solution
     if alt := next((a for a in map(_alt, source.get("outputs", [])) if a), None):
         settings["image"] = {"alt": alt}
-    cell = nbformat.v4.new_code_cell(text.rstrip(), outputs=outputs)
+    cell = _code(text, outputs)
     cell.metadata = {"tags": sorted(tags), "mystnb": settings}
     yield cell
+
+
+def _code(text: str, outputs: Sequence[NotebookNode] = ()) -> NotebookNode:
+    return nbformat.v4.new_code_cell(text.rstrip(), outputs=list(outputs))
 
 
 def _markdown(text: str) -> NotebookNode:

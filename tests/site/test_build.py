@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from nbformat import NotebookNode
 
+import mmlearn
 from tests.site import checks, sample
-from tools import common, notebooks, pages, site
+from tools import common, exercises, notebooks, pages, site
 
 CHAPTER_PAGE = f"book/{sample.CHAPTER}.html"
 
@@ -53,12 +54,22 @@ def test_the_executed_notebook_is_left_alone() -> None:
     assert notebooks.text(notebook) == before
 
 
-def test_a_solution_is_folded_and_has_no_markers() -> None:
-    cell = find(staged(), "secret = 2 * x")
+def test_an_exercise_shows_the_stub_and_folds_the_solution() -> None:
+    stub, cell = (c for c in staged().cells if "def scale_1(" in c.source)
+    body = "    # YOUR CODE HERE\n    raise NotImplementedError()"
+    assert stub.source == f"def scale_1(x):\n{body}"
+    assert not stub.metadata.get("tags")
     assert cell.source == "def scale_1(x):\n    secret = 2 * x\n    return secret"
     assert cell.metadata.tags == ["hide-cell"]
     assert cell.metadata.mystnb.code_prompt_show == "Solution"
     assert find(staged(), "The secret is geometric.").source == "The secret is geometric."
+
+
+def test_the_stub_is_the_one_of_the_students_edition() -> None:
+    student = {c.source for c in exercises.student(sample.executed()).cells}
+    stubs = {c.source for c in staged(solutions=False).cells if "YOUR CODE HERE" in c.source}
+    assert len(stubs) == 2
+    assert stubs <= student
 
 
 def test_tests_are_folded_and_hidden_ones_cut() -> None:
@@ -72,9 +83,7 @@ def test_without_solutions_none_is_left() -> None:
     notebook = staged(solutions=False)
     assert "secret" not in notebooks.text(notebook)
     assert "printed_by_solution" not in notebooks.text(notebook)
-    cell = find(notebook, "def scale_1")
-    assert cell.source == "def scale_1(x):\n    # your code here\n    raise NotImplementedError"
-    assert cell.metadata.tags == []
+    assert find(notebook, "def scale_1").source.endswith("raise NotImplementedError()")
 
 
 def test_alt_text_stands_where_myst_nb_looks() -> None:
@@ -145,10 +154,9 @@ def test_times_page(small_pages: checks.Pages) -> None:
 def test_every_module_of_the_package_is_described(book: checks.Pages) -> None:
     page = book.soups["book/appendix/api.html"]
     described = {tag["id"].removeprefix("module-") for tag in page.select("[id^=module-]")}
-    package = common.ROOT / "mmlearn"
-    written = {f"mmlearn.{path.stem}" for path in package.glob("[a-z]*.py")}
-    written |= {f"mmlearn.{path.parent.name}" for path in package.glob("*/__init__.py")}
-    assert described == written
+    public = {name for name in mmlearn.__all__ if inspect.ismodule(getattr(mmlearn, name))}
+    assert described == {f"mmlearn.{name}" for name in public}
+    assert page.select_one("#mmlearn\\.runtime\\.start")
 
 
 def test_every_data_card_is_shown(book: checks.Pages) -> None:
@@ -231,4 +239,4 @@ def test_a_site_without_solutions(project: Path) -> None:
     for path in (project / "_build/html").rglob("*"):
         if path.is_file():
             assert b"geometric" not in path.read_bytes(), path
-    assert "your code here" in without.soups[CHAPTER_PAGE].get_text()
+    assert "YOUR CODE HERE" in without.soups[CHAPTER_PAGE].get_text()
