@@ -16,6 +16,7 @@ from tools.browser import NO_BROWSER, find_browser
 from tools.progress import Line, Status, run, tail
 
 LOGS = common.BUILD / "logs" / "test"
+TWO = ["-n", "2", "--dist", "loadfile"]  # as many as the least machine has cores
 LINT = [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]]
 
 
@@ -31,13 +32,6 @@ class Result:
     failed: int = 0
     skipped: int = 0
 
-    def fail(self, faults: Sequence[str]) -> Result:
-        """Take faults found after the stage itself, if there are any; say them."""
-        if faults:
-            self.verdict = "FAILED"
-            print("\n".join(f"    {fault}" for fault in faults), flush=True)
-        return self
-
 
 def check(chapters: Sequence[str]) -> int:
     """Run every stage, also after one that failed; 0 if all is well, else 1."""
@@ -52,12 +46,13 @@ def check(chapters: Sequence[str]) -> int:
         return [["tools.check", name, *chapters]]
 
     results.append(_stage("lint", LINT))
-    results.append(_pytest("package", ["tests/package"], alone=True))
-    results.append(_pytest("tools", ["tests/tools"]))
+    results.append(_pytest("package", [*TWO, "tests/package"], alone=True))
+    results.append(_pytest("tools", [*TWO, "tests/tools"]))
     results.append(_stage("form", step("form")))
     results.append(_nbval(chapters))
     results.append(executed := _stage("chapters", step("execute"), alone=True))
-    executed.note = "; ".join([executed.note, *execute.over_budget(execute.times(chapters))])
+    slow = execute.over_budget(execute.times(chapters))
+    executed.note = "; ".join(filter(None, [executed.note, *slow]))
     results.append(_pytest("notebooks", ["tests/notebooks"], alone=True))
     if missing := [c for c in common.chapters() if not _executed(c).exists()]:
         why = f"not executed: {', '.join(missing)}"
@@ -136,11 +131,13 @@ def _nbval(chapters: Sequence[str]) -> Result:
     """Run the chapters as they stand, in smoke, and compare what they stored."""
     options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300"]
     if len(chapters) > 1:
-        options += ["-n", "2", "--dist", "loadfile"]
+        options += TWO
     paths = [str(common.notebook_path(chapter, common.BOOK)) for chapter in chapters]
     result = _pytest("nbval", [*options, *paths], alone=True, profile="smoke")
     if result.verdict == "good":
-        result.fail(uncompared(chapters, outcomes(LOGS / "nbval.xml"), common.BOOK))
+        faults = uncompared(chapters, outcomes(LOGS / "nbval.xml"), common.BOOK)
+        result.verdict = "FAILED" if faults else "good"
+        print("".join(f"    {fault}\n" for fault in faults), end="", flush=True)
     return result
 
 

@@ -101,16 +101,16 @@ def test_serve_shows_the_site_until_ctrl_c(tmp_path: Path) -> None:
     )  # fmt: skip
     assert server.stdout
     address = server.stdout.readline().split()[0]
-    with urllib.request.urlopen(address, timeout=10) as page:
+    with urllib.request.urlopen(address, timeout=60) as page:
         assert b"The book" in page.read()
     port = address.rsplit(":", 1)[1].strip("/")
     second = subprocess.run(
         [sys.executable, "-c", code.replace("'0'", f"'{port}'")],
-        cwd=ROOT, capture_output=True, text=True, timeout=20,
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert second.returncode == 1 and f"Port {port} is not free" in second.stderr
     server.send_signal(signal.SIGINT)
-    output, errors = server.communicate(timeout=10)
+    output, errors = server.communicate(timeout=60)
     assert server.returncode == 130
     assert "Stopped." in output and "Traceback" not in errors
 
