@@ -36,7 +36,7 @@ class MultinomialNaiveBayes:
     def fit(self, X, y):
         """Count. `X` has shape (n, d), dense or sparse, and no negative entry; `y` (n,)."""
         self.classes, sizes = np.unique(y, return_counts=True)
-        counts = np.array([X[y == c].sum(axis=0) for c in self.classes]).reshape(len(sizes), -1)
+        counts = np.array([X[y == c].sum(axis=0) for c in self.classes]).reshape(len(sizes), X.shape[1])
         counts = counts + self.alpha
         self.log_prior = np.log(sizes / len(y))
         self.log_likelihood = np.log(counts / counts.sum(axis=1, keepdims=True))
@@ -125,7 +125,7 @@ def best_split(X, Y):
     right = Y.sum(axis=0) - left
     n_left = np.arange(1, len(X))[:, None]
     purity = (left**2).sum(axis=2) / n_left + (right**2).sum(axis=2) / (len(X) - n_left)
-    purity[values[1:] == values[:-1]] = -1  # no cut between equal values
+    purity[values[1:] == values[:-1]] = -np.inf  # no cut between equal values
     row, column = np.unravel_index(purity.argmax(), purity.shape)
     return column, (values[row, column] + values[row + 1, column]) / 2
 
@@ -139,7 +139,7 @@ class DecisionTree:
         Cuts from the root to a leaf at most; None grows until every leaf is pure.
     max_features : int, optional
         Columns looked at for a cut, drawn at random among those that vary; None looks at all.
-    seed : int
+    seed : int or Generator
         Of that draw.
 
     Attributes
@@ -218,10 +218,10 @@ class RandomForest:
         """`X` has shape (n, d); `y` (n,) holds any labels."""
         rng = np.random.default_rng(self.seed)
         self.classes, codes = np.unique(y, return_inverse=True)
-        self.forest, width = [], max(1, int(np.sqrt(X.shape[1])))
+        self.forest, width = [], int(np.sqrt(X.shape[1]))
         for _ in range(self.trees):
             rows = rng.integers(len(X), size=len(X))
-            tree = DecisionTree(max_features=width, seed=rng.integers(2**32))
+            tree = DecisionTree(max_features=width, seed=rng)
             self.forest.append(tree.fit(X[rows], codes[rows]))
         return self
 

@@ -339,11 +339,19 @@ class _Runner:
             self.answers.put(json.loads(line))
         self.answers.put("the process died")
 
-    def run(self, sources: Sequence[tuple[str, str]], seconds: float) -> str:
-        """Run named sources; the error that stopped them, empty if none did."""
+    def run(
+        self,
+        before: Sequence[tuple[str, str]],
+        sources: Sequence[tuple[str, str]],
+        seconds: float,
+    ) -> str:
+        """Run named sources; the error that stopped them, empty if none did.
+
+        What stands `before` them runs too, but only once as long as it stays the same.
+        """
         assert self.process.stdin
         with contextlib.suppress(OSError):  # a process that died has answered so
-            self.process.stdin.write(json.dumps(sources) + "\n")
+            self.process.stdin.write(json.dumps([before, sources]) + "\n")
             self.process.stdin.flush()
         try:
             return self.answers.get(timeout=seconds)
@@ -361,13 +369,22 @@ def _serve() -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
+    done: list[list[str]] | None = None
+    kept: dict[str, Any] = {}
     for line in sys.stdin:
-        names: dict[str, Any] = {"__name__": "__main__", "display": lambda *a, **k: None}
+        before, sources = json.loads(line)
         error = ""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                for name, source in json.loads(line):
+                if done != before:
+                    done = None
+                    kept = {"__name__": "__main__", "display": lambda *a, **k: None}
+                    for name, source in before:
+                        exec(compile(source, name, "exec"), kept)
+                    done = before
+                names = dict(kept)
+                for name, source in sources:
                     exec(compile(source, name, "exec"), names)
         except BaseException as raised:  # SystemExit and KeyboardInterrupt too end a cell
             error = f"{name}: {type(raised).__name__}: {raised}"
@@ -413,21 +430,19 @@ def survivors(chapter: str) -> list[Mutant]:
                 left += [Mutant(name, 1, "", "no agreement cell uses it", "") for name in names]
                 continue
             plain = [(f"cell {cells[i].number}", cells[i].source) for i in needed]
-            seconds = _unchanged(runner, plain, chapter)
+            before, after = plain[: needed.index(index)], plain[needed.index(index) :]
+            seconds = _unchanged(runner, before, after, chapter)
             sources = {name: sync.definition(name) for name in names}
             for mutant in (m for name in names for m in mutants(name, sources[name])):
                 source = "\n\n".join({**sources, mutant.definition: mutant.source}.values())
-                changed = [
-                    (where, source if i == index else text)
-                    for i, (where, text) in zip(needed, plain, strict=True)
-                ]
-                error = runner.run(changed, 2 + 5 * seconds)
+                changed = [(after[0][0], source), *after[1:]]
+                error = runner.run(before, changed, 2 + 5 * seconds)
                 if not error:
                     left.append(mutant)
                 elif "did not end" in error or "died" in error:
                     runner.close()
                     runner = _Runner(path.parent)
-                    _unchanged(runner, plain, chapter)
+                    _unchanged(runner, before, after, chapter)
     finally:
         runner.close()
     return left
@@ -449,11 +464,16 @@ def unexcused(left: Sequence[Mutant], excuses: Mapping[tuple[str, str, str], str
     ]
 
 
-def _unchanged(runner: _Runner, plain: Sequence[tuple[str, str]], chapter: str) -> float:
+def _unchanged(
+    runner: _Runner,
+    before: Sequence[tuple[str, str]],
+    after: Sequence[tuple[str, str]],
+    chapter: str,
+) -> float:
     """Run the cells as they are, twice; the seconds of the second time, when all is imported."""
     for _ in range(2):
         start = time.monotonic()
-        if error := runner.run(plain, START_SECONDS):
+        if error := runner.run(before, after, START_SECONDS):
             raise MutateError(f"{chapter}, {error}")
     return time.monotonic() - start
 

@@ -22,12 +22,6 @@ def classify(train_texts, y, new_texts):
     return LinearSVC().fit(X, y).predict(X_new)
 
 
-# %% sfb-2-answer: words and rarity are learnt from training and new texts together
-def classify(train_texts, y, new_texts):
-    _, (X,) = mm.features.tfidf([*train_texts, *new_texts])
-    return LinearSVC().fit(X[: len(y)], y).predict(X[len(y) :])
-
-
 # %% sfb-3-answer: the signs are compared, so most rows are a tie
 def one_versus_rest(X, y, X_new, C=0.01, steps=500):
     classes = np.unique(y)
@@ -64,7 +58,7 @@ def out_of_bag(X, y, trees, width, seed):
     votes = np.zeros((len(X), len(classes)))
     for _ in range(trees):
         rows = rng.integers(len(X), size=len(X))
-        tree = DecisionTree(max_features=width, seed=rng.integers(2**32)).fit(X[rows], codes[rows])
+        tree = DecisionTree(max_features=width, seed=rng).fit(X[rows], codes[rows])
         votes[:, tree.classes] += tree.predict_proba(X)
     return np.mean(classes[votes.argmax(axis=1)] == y)
 
@@ -76,6 +70,6 @@ def out_of_bag(X, y, trees, width, seed):
     for _ in range(trees):
         rows = rng.integers(len(X), size=len(X))
         out = np.setdiff1d(np.arange(len(X)), rows)
-        tree = DecisionTree(max_features=width, seed=rng.integers(2**32)).fit(X[rows], y[rows])
+        tree = DecisionTree(max_features=width, seed=rng).fit(X[rows], y[rows])
         scores.append(np.mean(tree.predict(X[out]) == y[out]))
     return np.mean(scores)
