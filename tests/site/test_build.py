@@ -193,15 +193,6 @@ def test_nothing_changed_costs_nothing(project: Path) -> None:
     assert (project / "_build/html" / CHAPTER_PAGE).stat().st_mtime_ns == before
 
 
-def test_a_page_that_is_gone_is_gone_from_the_site(project: Path) -> None:
-    toc = project / "_toc.yml"
-    text = toc.read_text(encoding="utf-8").replace("      - file: book/appendix/times\n", "")
-    toc.write_text(text, encoding="utf-8")
-    (project / "_build/times.json").write_text("[]", encoding="utf-8")
-    assert sample.build(project).returncode == 0
-    assert not (project / "_build/html/book/appendix/times.html").exists()
-
-
 def test_a_broken_reference_fails_until_it_is_mended(project: Path) -> None:
     page = project / "book/start/welcome.md"
     good = page.read_text(encoding="utf-8")
@@ -230,8 +221,14 @@ def test_a_chapter_not_executed_is_refused(project: Path) -> None:
     assert f"not executed yet: {sample.CHAPTER}; `python -m tools book` executes" in done.stderr
 
 
-def test_a_site_without_solutions(project: Path) -> None:
+def test_a_site_without_solutions_and_without_a_page(project: Path) -> None:
+    toc = project / "_toc.yml"
+    text = toc.read_text(encoding="utf-8").replace("      - file: book/appendix/times\n", "")
+    toc.write_text(text, encoding="utf-8")
+    (project / "_build/times.json").write_text("[]", encoding="utf-8")
     assert sample.build(project, "--no-solutions").returncode == 0
+    assert not (project / "_build/html/book/appendix/times.html").exists()
+
     chapter = notebooks.read(common.notebook_path(sample.CHAPTER, project / "book"))
     secrets = checks.secret_lines(chapter, notebooks.SOLUTION, notebooks.HIDDEN)
     assert "secret = 2 * x" in secrets
