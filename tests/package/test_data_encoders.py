@@ -123,6 +123,11 @@ def test_whisper_features_tell_words_apart_whatever_the_voice(whisper):
     other = np.linalg.norm(seven_he - three_he) + np.linalg.norm(seven_she - three_she)
     assert features.shape == (4, 384) and own < other
     assert features[1:2] == pytest.approx(whisper(data.inputs["sound"][1:2]), abs=1e-4)
+    # Half a second fills 25 of the 1,500 states of 30 s; the others are padding.
+    spectrogram = whisper.prepare([np.ones(8000)])["spectrograms"]
+    with torch.no_grad():
+        states = whisper.model.model.encoder(spectrogram).last_hidden_state[0, :25]
+    assert whisper([np.ones(8000)])[0] == pytest.approx(states.mean(0).numpy(), abs=1e-4)
     with pytest.raises(ValueError, match=r"a sound is a vector of samples at 16000 Hz, not \(2, 9"):
         whisper([np.zeros((2, 9))])
 

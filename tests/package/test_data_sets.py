@@ -39,7 +39,9 @@ def test_unknown_names(name):
             ask(name)
     with pytest.raises(ValueError, match="no encoder is called 'emoji'; there are: minilm, "):
         mm.data.encoder("emoji")
-    with pytest.raises(ValueError, match="minilm is an encoder: call encoder"):
+    with pytest.raises(
+        ValueError, match=r"minilm is an encoder: call mm\.data\.encoder\('minilm'\)"
+    ):
         load("minilm")
 
 
@@ -215,6 +217,8 @@ def test_emoji():
     assert (corners == 1).all(1).mean() > 0.8  # white behind
     grey = np.asarray(load("emoji", styles=["lineart"]).inputs["image"])
     assert np.abs(grey - grey.mean(-1, keepdims=True)).mean() < 0.01  # lines have no colour
+    assert data.groups["style"][::1327].tolist() == styles
+    assert data.groups["style"][1326::1327].tolist() == styles
     colours = np.asarray(images.take(np.flatnonzero(data.groups["style"] == "openmoji")))
     assert np.abs(colours - colours.mean(-1, keepdims=True)).mean() > 0.02
     # The same concept looks alike in two styles, more than two concepts do.
@@ -261,6 +265,16 @@ def test_voices():
     assert min(lengths[:2]) > 1.5 * max(lengths[2:])
     assert slow.groups["speed"].tolist() == [100, 100, 300, 300]
     assert slow.groups["pitch"].tolist() == [20, 80, 20, 80]
+
+    def tone(sound):
+        """The frequency at which a sound repeats itself, between 60 and 400 a second."""
+        again = np.correlate(sound, sound, "full")[len(sound) - 1 :]
+        return 8_000 / (20 + again[20:133].argmax())
+
+    low, high, *_ = [
+        tone(sound[len(sound) // 3 : len(sound) // 2]) for sound in slow.inputs["sound"]
+    ]
+    assert high > 1.2 * low
 
 
 def test_voices_speak_other_languages():
