@@ -36,7 +36,7 @@ class MultinomialNaiveBayes:
     def fit(self, X, y):
         """Count. `X` has shape (n, d), dense or sparse, and no negative entry; `y` (n,)."""
         self.classes, sizes = np.unique(y, return_counts=True)
-        counts = np.array([X[y == c].sum(axis=0) for c in self.classes]).reshape(len(sizes), X.shape[1])
+        counts = np.stack([np.ravel(X[y == c].sum(axis=0)) for c in self.classes])
         counts = counts + self.alpha
         self.log_prior = np.log(sizes / len(y))
         self.log_likelihood = np.log(counts / counts.sum(axis=1, keepdims=True))

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +15,10 @@ def fetched():
     if missing and not os.environ.get("CI"):
         pytest.skip(f"not fetched: {', '.join(missing)}; call: python -m mmlearn fetch")
     assert not missing, "call first: python -m mmlearn fetch"
+
+
+@pytest.fixture
+def shell():
+    """An IPython shell, without which nothing can be displayed."""
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
