@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import json
 import os
 import queue
@@ -26,8 +27,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from nbformat import NotebookNode
 
 from tools import common, notebooks, sync
 
@@ -232,47 +231,85 @@ class _Cell:
 
     number: int
     source: str  # plain Python
-    uses: frozenset[str]
+    uses: frozenset[str]  # names that it reads before it defines them itself
     binds: frozenset[str]  # names that it defines or changes
     renews: frozenset[str]  # names that it defines in any case, whatever stood there before
 
 
-def _cell(number: int, cell: NotebookNode) -> _Cell:
-    source = notebooks.python(cell.source)
-    table = symtable.symtable(source, f"cell {number}", "exec")
-    uses = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
-    for inner in _tables(table):
-        uses |= {s.get_name() for s in inner.get_symbols() if s.is_global() and s.is_referenced()}
-    binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
-    tree = ast.parse(source)
-    renews = {
-        name.asname or name.name.partition(".")[0]
-        for node in tree.body
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in node.names
-    }
-    renews |= {
-        n.id
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        for n in ast.walk(target)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    }
-    renews |= {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
-    return _Cell(
-        number,
-        source,
-        frozenset(uses),
-        frozenset(binds | _changed(tree)),
-        frozenset(renews),
-    )
+def _cells(shown: Sequence[notebooks.Numbered]) -> list[_Cell]:
+    sources = [notebooks.python(cell.source) for _, cell in shown]
+    trees = [ast.parse(source) for source in sources]
+    functions = [n for tree in trees for n in tree.body if isinstance(n, ast.FunctionDef)]
+    found = []
+    for (number, _), source, tree in zip(shown, sources, trees, strict=True):
+        names = symtable.symtable(source, f"cell {number}", "exec").get_symbols()
+        binds = {name.get_name() for name in names if name.is_assigned() or name.is_imported()}
+        uses = _reads(tree.body, set())
+        # Who calls a function reads what it reads, and reads it then, not where it is defined.
+        while more := {n for f in functions if f.name in uses for n in _free(f)} - uses:
+            uses |= more
+        renews = {name for node in tree.body for name in _renewed(node)}
+        found.append(
+            _Cell(
+                number,
+                source,
+                frozenset(uses),
+                frozenset(binds | _changed(tree)),
+                frozenset(renews),
+            )
+        )
+    return found
 
 
-def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
-    for child in table.get_children():
-        yield child
-        yield from _tables(child)
+def _reads(body: Sequence[ast.stmt], known: set[str]) -> set[str]:
+    """The names from outside that statements read, one after another."""
+    found: set[str] = set()
+    known = set(known)
+    for node in body:
+        match node:
+            case ast.For(target=target, iter=values, body=inner, orelse=other):
+                found |= _free(values) - known
+                found |= _reads([*inner, *other], known | _stored(target))
+            case ast.With(items=items, body=inner):
+                found |= set().union(*(_free(item.context_expr) for item in items)) - known
+                found |= _reads(inner, known | _stored(*(i.optional_vars for i in items)))
+            case ast.If(test=test, body=inner, orelse=other):
+                found |= _free(test) - known
+                found |= _reads(inner, known) | _reads(other, known)
+            case _:
+                found |= _free(node) - known
+        known |= _renewed(node)
+    return found
+
+
+def _free(node: ast.AST) -> set[str]:
+    """The global names that a piece of code reads, inside of its functions too."""
+    tables = [symtable.symtable(ast.unparse(node), "cell", "exec")]
+    found = {s.get_name() for s in tables[0].get_symbols() if s.is_referenced()}
+    while tables := [child for table in tables for child in table.get_children()]:
+        symbols = [s for table in tables for s in table.get_symbols()]
+        found |= {s.get_name() for s in symbols if s.is_global() and s.is_referenced()}
+    return found
+
+
+def _renewed(node: ast.stmt) -> set[str]:
+    """The names that a statement defines in any case."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            return {name.asname or name.name.partition(".")[0] for name in names}
+        case ast.Assign(targets=targets):
+            return _stored(*targets)
+        case ast.With(items=items, body=body):
+            return _stored(*(i.optional_vars for i in items)).union(*map(_renewed, body))
+    return set()
+
+
+def _stored(*targets: ast.expr | None) -> set[str]:
+    """The names that targets of an assignment hold."""
+    nodes = [n for t in targets if t for n in ast.walk(t) if isinstance(n, ast.Name)]
+    return {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
 
 
 def _changed(tree: ast.Module) -> set[str]:
@@ -292,16 +329,20 @@ def _changed(tree: ast.Module) -> set[str]:
     return found
 
 
-def _slice(cells: Sequence[_Cell], last: int) -> list[int]:
-    """The indices of the cells that the last one needs, itself included."""
-    # `np.random.seed(0)` and `mm.claim(…)` change no module for what comes after.
-    modules = {
+def _modules(cells: Sequence[_Cell]) -> set[str]:
+    """The modules that cells import: `np.random.seed(0)` changes none for what comes after."""
+    return {
         name.asname or name.name.partition(".")[0]
         for cell in cells
         for node in ast.walk(ast.parse(cell.source))
         if isinstance(node, ast.Import)
         for name in node.names
     }
+
+
+def _slice(cells: Sequence[_Cell], last: int) -> list[int]:
+    """The indices of the cells that the last one needs, itself included."""
+    modules = _modules(cells)
     wanted, chosen = set(cells[last].uses), [last]
     for index in range(last - 1, -1, -1):
         cell = cells[index]
@@ -311,11 +352,34 @@ def _slice(cells: Sequence[_Cell], last: int) -> list[int]:
     return chosen
 
 
+def _split(
+    cells: Sequence[_Cell], needed: Sequence[int], changed: int
+) -> tuple[list[int], list[int]]:
+    """The needed cells that may run once, before, and those that run for every mutant.
+
+    A cell after the changed one may run before it if neither hands a name to the other, nor
+    takes one away.
+    """
+    modules = _modules(cells)
+    first = [index for index in needed if index < changed]
+    rest = [changed]
+    for index in needed:
+        if index > changed:
+            bound = set().union(*(cells[i].binds for i in rest)) - modules
+            used = set().union(*(cells[i].uses for i in rest)) - modules
+            apart = not (cells[index].uses & bound or cells[index].binds & (used | bound))
+            (first if apart else rest).append(index)
+    return first, rest
+
+
 # --- running ----------------------------------------------------------------------------------
+
+Source = tuple[str, str]  # where it stands, and its text
+DIED, LATE = "the process died", "it did not end in time"
 
 
 class _Runner:
-    """A process that runs pieces of chapters one after another, each in names of its own."""
+    """A process that runs pieces of chapters: some cells once, then others again and again."""
 
     def __init__(self, folder: Path) -> None:
         here = Path(__file__).resolve().parents[1]
@@ -337,26 +401,21 @@ class _Runner:
         assert self.process.stdout
         for line in self.process.stdout:
             self.answers.put(json.loads(line))
-        self.answers.put("the process died")
+        self.answers.put(DIED)
 
-    def run(
-        self,
-        before: Sequence[tuple[str, str]],
-        sources: Sequence[tuple[str, str]],
-        seconds: float,
-    ) -> str:
-        """Run named sources; the error that stopped them, empty if none did.
+    def run(self, sources: Sequence[Source], seconds: float, begin: bool = False) -> str:
+        """Run sources; the error that stopped them, empty if none did.
 
-        What stands `before` them runs too, but only once as long as it stays the same.
+        With `begin` they run in an empty namespace, to which every later call returns.
         """
         assert self.process.stdin
         with contextlib.suppress(OSError):  # a process that died has answered so
-            self.process.stdin.write(json.dumps([before, sources]) + "\n")
+            self.process.stdin.write(json.dumps([begin, sources]) + "\n")
             self.process.stdin.flush()
         try:
             return self.answers.get(timeout=seconds)
         except queue.Empty:
-            return f"did not end in {seconds:.0f} s"
+            return LATE
 
     def close(self) -> None:
         self.process.kill()
@@ -369,27 +428,45 @@ def _serve() -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
-    done: list[list[str]] | None = None
-    kept: dict[str, Any] = {}
-    for line in sys.stdin:
-        before, sources = json.loads(line)
-        error = ""
+    tasks: queue.Queue[str] = queue.Queue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            tasks.put(line)
+        os._exit(0)  # whoever asked is gone, even if a mutant is still at work
+
+    threading.Thread(target=listen, daemon=True).start()
+    warnings.simplefilter("ignore")
+    # One namespace for all: functions find their globals in the one that they were defined in.
+    names: dict[str, Any] = {}
+    start: dict[str, Any] = {}
+    while True:
+        begin, sources = json.loads(tasks.get())
+        names.clear()
+        names.update({"__name__": "__main__", "display": lambda *a, **k: None})
+        names.update({} if begin else _copies(start))
+        where = error = ""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                if done != before:
-                    done = None
-                    kept = {"__name__": "__main__", "display": lambda *a, **k: None}
-                    for name, source in before:
-                        exec(compile(source, name, "exec"), kept)
-                    done = before
-                names = dict(kept)
-                for name, source in sources:
-                    exec(compile(source, name, "exec"), names)
+            for where, source in sources:
+                exec(compile(source, where, "exec"), names)
         except BaseException as raised:  # SystemExit and KeyboardInterrupt too end a cell
-            error = f"{name}: {type(raised).__name__}: {raised}"
+            error = f"{where}: {type(raised).__name__}: {raised}"
+        if begin:
+            start = {name: value for name, value in names.items() if not name.startswith("__")}
         answers.write(json.dumps(error) + "\n")
         answers.flush()
+
+
+def _copies(values: dict[str, Any]) -> dict[str, Any]:
+    """Copies of values, so that no mutant finds what another has changed in place."""
+    found = {}
+    memo: dict[int, Any] = {}
+    for name, value in values.items():
+        try:
+            found[name] = copy.deepcopy(value, memo)
+        except Exception:  # a module, a generator, an open file
+            found[name] = value
+    return found
 
 
 class MutateError(RuntimeError):
@@ -412,7 +489,7 @@ def survivors(chapter: str) -> list[Mutant]:
         for number, cell in notebooks.cells(notebooks.read(path), "code")
         if not notebooks.grading(cell) and "setup" not in notebooks.tags(cell)
     ]
-    cells = [_cell(number, cell) for number, cell in shown]
+    cells = _cells(shown)
     slices = [
         _slice(cells, i)
         for i, (_, cell) in enumerate(shown)
@@ -424,28 +501,42 @@ def survivors(chapter: str) -> list[Mutant]:
         for index, (_, cell) in enumerate(shown):
             if "sync" not in notebooks.tags(cell):
                 continue
-            needed = sorted({i for part in slices if index in part for i in part})
             names = sync.headers(cell.source)
+            needed = sorted({i for part in slices if index in part for i in part})
             if not needed:
                 left += [Mutant(name, 1, "", "no agreement cell uses it", "") for name in names]
                 continue
-            plain = [(f"cell {cells[i].number}", cells[i].source) for i in needed]
-            before, after = plain[: needed.index(index)], plain[needed.index(index) :]
-            seconds = _unchanged(runner, before, after, chapter)
+            first, rest = (
+                [(f"cell {cells[i].number}", cells[i].source) for i in part]
+                for part in _split(cells, needed, index)
+            )
+            seconds = _unchanged(runner, first, rest, chapter)
             sources = {name: sync.definition(name) for name in names}
             for mutant in (m for name in names for m in mutants(name, sources[name])):
-                source = "\n\n".join({**sources, mutant.definition: mutant.source}.values())
-                changed = [(after[0][0], source), *after[1:]]
-                error = runner.run(before, changed, 2 + 5 * seconds)
+                changed = "\n\n".join({**sources, mutant.definition: mutant.source}.values())
+                error = runner.run([(rest[0][0], changed), *rest[1:]], 2 + 5 * seconds)
                 if not error:
                     left.append(mutant)
-                elif "did not end" in error or "died" in error:
+                elif error in (DIED, LATE):
                     runner.close()
                     runner = _Runner(path.parent)
-                    _unchanged(runner, before, after, chapter)
+                    _unchanged(runner, first, rest, chapter)
     finally:
         runner.close()
     return left
+
+
+def _unchanged(
+    runner: _Runner, first: Sequence[Source], rest: Sequence[Source], chapter: str
+) -> float:
+    """Run the cells as they are; the seconds of those that run for every mutant."""
+    error = runner.run(first, START_SECONDS, begin=True)
+    for _ in range(2):  # the first time may import something
+        start = time.monotonic()
+        error = error or runner.run(rest, START_SECONDS)
+    if error:
+        raise MutateError(f"{chapter}, {error}")
+    return time.monotonic() - start
 
 
 def unexcused(left: Sequence[Mutant], excuses: Mapping[tuple[str, str, str], str]) -> list[str]:
@@ -462,20 +553,6 @@ def unexcused(left: Sequence[Mutant], excuses: Mapping[tuple[str, str, str], str
     return [str(m) for m in left if (m.definition, m.was, m.became) not in excuses] + [
         f"{key} does not survive and needs no excuse" for key in excuses if key not in keys
     ]
-
-
-def _unchanged(
-    runner: _Runner,
-    before: Sequence[tuple[str, str]],
-    after: Sequence[tuple[str, str]],
-    chapter: str,
-) -> float:
-    """Run the cells as they are, twice; the seconds of the second time, when all is imported."""
-    for _ in range(2):
-        start = time.monotonic()
-        if error := runner.run(before, after, START_SECONDS):
-            raise MutateError(f"{chapter}, {error}")
-    return time.monotonic() - start
 
 
 if __name__ == "__main__":

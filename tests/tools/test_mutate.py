@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from nbformat import NotebookNode
 
 from tests.tools import sample
 from tools import mutate, notebooks
@@ -76,15 +77,8 @@ def test_a_constant_is_a_definition_too() -> None:
 # --- which cells run --------------------------------------------------------------------------
 
 
-def needed(*sources: str) -> list[int]:
-    """The indices of the cells that the last one needs."""
-    notebook = sample.chapter()
-    cells = []
-    for number, source in enumerate(sources):
-        cell = notebook.cells[1].copy()
-        cell.source = source
-        cells.append(mutate._cell(number, cell))
-    return mutate._slice(cells, len(cells) - 1)
+def read(*sources: str) -> list[mutate._Cell]:
+    return mutate._cells([(i, NotebookNode(source=source)) for i, source in enumerate(sources)])
 
 
 @pytest.mark.parametrize(
@@ -100,13 +94,37 @@ def needed(*sources: str) -> list[int]:
         (["import math", "math.sqrt(4)", "print(math)"], [0, 2]),
         (["from math import pi", "x = 1", "print(pi)"], [0, 2]),
         (["k = 1", "def f(x):\n    return k * x", "print(f(2))"], [0, 1, 2]),
+        (["def f(): return k", "k = 1", "print(f())"], [0, 1, 2]),
+        (["k = 0", "def f(): return k", "def g(): return f()", "k = 1", "g()"], [0, 1, 2, 3, 4]),
         (["x = 1", "def f(x):\n    return x", "print(f(2))"], [1, 2]),
         (["x = 1", "class A:\n    y = x", "A()"], [0, 1, 2]),
         (["%time x = 1", "print(x)"], [1]),
+        (["ours = 1", "ours = 2\nprint(ours)"], [1]),
+        (["ours = 1", "print(ours)\nours = 2"], [0, 1]),
+        (["i = 1", "for i in range(3):\n    print(i)"], [1]),
+        (["f = 1", "with open('a') as f:\n    g = f.read()\nprint(f, g)"], [1]),
+        (["a = 1", "if True:\n    a = 2\nprint(a)"], [0, 1]),
     ],
 )
 def test_only_the_cells_that_are_needed_run(sources: list[str], indices: list[int]) -> None:
-    assert needed(*sources) == indices
+    cells = read(*sources)
+    assert mutate._slice(cells, len(cells) - 1) == indices
+
+
+@pytest.mark.parametrize(
+    ("sources", "first"),
+    [
+        (["a = 1", "def f(): ...", "b = 2", "print(f(), a, b)"], [0, 2]),
+        (["a = 1", "def f(): ...", "b = f()", "print(b)"], [0]),
+        (["a = 1", "def f(): return a", "a = 2", "print(f())"], [0]),
+        (["a = 1", "def f(): ...", "b = f()", "c = 3", "b = c", "print(b)"], [0, 3]),
+        (["import m", "def f(): ...", "m.say(f())", "b = m.c", "print(f(), b)"], [0, 3]),
+    ],
+)
+def test_what_does_not_meet_the_mutant_runs_once(sources: list[str], first: list[int]) -> None:
+    needed = range(len(sources))
+    rest = [i for i in needed if i not in first]
+    assert mutate._split(read(*sources), needed, 1) == (first, rest)
 
 
 # --- survivors --------------------------------------------------------------------------------
@@ -147,6 +165,23 @@ def test_a_mutant_that_hangs_or_ends_the_process_is_noticed(path: Path) -> None:
     (path.parents[2] / "mmlearn" / "toy.py").write_text(loop, encoding="utf-8")
     edit(path, "# mmlearn.toy.RATE", f"# mmlearn.toy.count\n{loop}")
     edit(path, "signal =", "import os\nif count(3) == 8:\n    os._exit(1)\nassert count(3) == 5")
+    assert mutate.survivors(sample.CHAPTER) == []
+
+
+def test_no_mutant_finds_what_another_has_changed(path: Path) -> None:
+    # Were the list kept, later mutants would find it longer, and fail for that alone.
+    grow = "def grow(seen):\n    seen.append(1)\n    seen.append(2)"
+    (path.parents[2] / "mmlearn" / "toy.py").write_text(grow, encoding="utf-8")
+    edit(path, "x = np.linspace", "seen = []")
+    edit(path, "# mmlearn.toy.RATE", f"# mmlearn.toy.grow\n{grow}")
+    edit(path, "signal =", "grow(seen)\nassert len(seen) == 2")
+    left = [(mutant.was, mutant.became) for mutant in mutate.survivors(sample.CHAPTER)]
+    assert left == [("1", "2"), ("2", "4")]
+
+
+def test_a_helper_from_before_calls_the_mutant(path: Path) -> None:
+    edit(path, "x = np.linspace", "def helper(x):\n    return moving_mean(x, RATE)")
+    edit(path, "signal =", "assert helper([1.0, 4.0, 2.0]) == 2.25")
     assert mutate.survivors(sample.CHAPTER) == []
 
 
