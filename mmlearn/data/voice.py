@@ -118,13 +118,13 @@ def _speak(folder: Path, utterances: list[list], rate: int, scratch: Path) -> li
     (library,) = folder.glob("library.*")
     job = {
         "library": str(library),
-        "data": str(folder),
+        "data": ".",  # the folder it runs in: the library takes no long path
         "utterances": utterances,
         "output": str(scratch / "samples"),
     }
     (scratch / "job.json").write_text(json.dumps(job), encoding="utf-8")
     command = [sys.executable, "-I", espeak.__file__, str(scratch / "job.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise store.DataError(f"eSpeak NG could not speak: {done.stderr.strip()}")
     said = (scratch / "samples").read_bytes()
