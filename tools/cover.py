@@ -7,7 +7,7 @@ import sys
 
 from tools import common, notebooks
 
-CHAPTER, CELL = "2_optimisation/gradient_descent", "figure-edge"
+CHAPTER, CELL = "1_baselines/svm_forest_bayes", "figure-contest"
 
 
 def main() -> int:
