@@ -220,8 +220,8 @@ def test_killed_at_any_moment(wheels):
     takes = time.monotonic() - begin
     chance = random.Random(0)
     finished = 0
-    for _ in range(15):
-        shutil.rmtree(store.cache() / Path(out.strip()).name, ignore_errors=True)
+    for _ in range(12):
+        shutil.rmtree(out.strip(), ignore_errors=True)
         process = start(wheels)
         time.sleep(takes * chance.uniform(0.2, 1.1))
         os.kill(process.pid, signal.SIGKILL)
@@ -229,7 +229,9 @@ def test_killed_at_any_moment(wheels):
         for folder in entries():  # there whole, or not at all
             check_toy(folder)
             finished += 1
-    assert finished < 15, "nothing was killed in time"
+    assert finished < 12, "nothing was killed in time"
+    time.sleep(takes)  # for a pip that outlives its parent
+    shutil.rmtree(out.strip(), ignore_errors=True)
     last = start(wheels)
     out, err = last.communicate()
     assert last.returncode == 0, err
