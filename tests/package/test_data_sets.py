@@ -237,7 +237,10 @@ def test_emoji():
 
 
 def test_emoji_names():
-    names = {k: load("emoji", language=k).inputs["text"] for k in datasets.LANGUAGES}
+    read = load("emoji", language="de").inputs["text"]
+    path = unpack.bundle("emoji") / "emoji.npz"
+    names = {k: store.read(path, f"name_{k}")[0] for k in datasets.LANGUAGES}
+    assert read == names["de"] != names["en"]
     assert len(names) == 14 and ", ".join(names).replace(", zh", " or zh") in card("emoji")
     assert all(len(set(n)) == 1327 and "_" not in "".join(n) for n in names.values())
     dog = names["en"].index("dog face")
