@@ -174,7 +174,7 @@ def nobody():
 
 def test_a_read_only_cache(wheels, tmp_path):
     folder = unpack.bundle("toy")
-    for place in (tmp_path, *tmp_path.parents[:2], store.cache(), store.cache() / ".locks"):
+    for place in (tmp_path, *tmp_path.parents[:3], store.cache(), store.cache() / ".locks"):
         place.chmod(0o755 if place != store.cache() else 0o555)
     with nobody():
         check_toy(unpack.bundle("toy"))  # what is there can be used
