@@ -84,7 +84,8 @@ class LinearSVM:
 
     References
     ----------
-    Shalev-Shwartz, Singer, Srebro and Cotter (2011), Pegasos, doi:10.1007/s10107-010-0420-4.
+    Shalev-Shwartz, Singer, Srebro and Cotter (2011), Pegasos, doi:10.1007/s10107-010-0420-4;
+    Lacoste-Julien, Schmidt and Bach (2012) for the weighted mean, arXiv:1212.2002.
     """
 
     def __init__(self, C=1.0, steps=2000):

@@ -104,7 +104,8 @@ def _claim_text(record: dict[str, Any]) -> str:
     if record["simulated"]:
         notes.append("simulated data")
     if not record["judged"]:
-        notes.append("shown, not judged here")
+        why = "labels are shuffled" if record["null"] else f"{current().profile} profile"
+        notes.append(f"shown, not judged: {why}")
     verdict = "✓" if record["holds"] else "✗"
     return f"{verdict} {record['sentence']}: {_number(record['value'])}{unit} ({'; '.join(notes)})"
 
