@@ -86,28 +86,23 @@ def summary(sequences: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def mfcc(wave: np.ndarray, rate: int, coefficients: int = 13) -> np.ndarray:
-    """A waveform as Mel-frequency cepstral coefficients, by librosa.
+    """A waveform as mel-frequency cepstral coefficients, by librosa.
 
     Parameters
     ----------
-    wave : array of shape (samples,)
-        Sound pressure, -1 to 1.
-    rate : int
-        Samples a second.
+    wave, rate
+        As for `mel`, with the same errors.
     coefficients : int
         How many to keep.
 
     Returns
     -------
     array of shape (T, coefficients)
-        One row for every 25 milliseconds; windows are twice as long.
-
-    Raises
-    ------
-    ValueError
-        If the wave is not one-dimensional, is empty, or holds NaN.
+        The cosine transform of `mel` over its bands, row by row.
     """
-    return _cepstrum(mel(wave, rate), coefficients)
+    import librosa
+
+    return librosa.feature.mfcc(S=mel(wave, rate).T, n_mfcc=coefficients).T
 
 
 def mel(wave: np.ndarray, rate: int, bands: int = 64) -> np.ndarray:
@@ -142,10 +137,3 @@ def mel(wave: np.ndarray, rate: int, bands: int = 64) -> np.ndarray:
         y=wave, sr=rate, n_fft=2 * hop, hop_length=hop, n_mels=bands
     )
     return librosa.power_to_db(power, ref=np.max, top_db=80).T
-
-
-def _cepstrum(decibels: np.ndarray, coefficients: int) -> np.ndarray:
-    """The first coefficients of the cosine transform over the bands."""
-    import librosa
-
-    return librosa.feature.mfcc(S=decibels.T, n_mfcc=coefficients).T
