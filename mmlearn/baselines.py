@@ -84,8 +84,8 @@ class LinearSVM:
 
     References
     ----------
-    Shalev-Shwartz, Singer, Srebro and Cotter (2011), Pegasos, doi:10.1007/s10107-010-0420-4;
-    Lacoste-Julien, Schmidt and Bach (2012) for the weighted mean, arXiv:1212.2002.
+    Shalev-Shwartz, Singer, Srebro and Cotter (2011), Pegasos, doi:10.1007/s10107-010-0420-4; step
+    and mean as in Lacoste-Julien, Schmidt and Bach (2012), arXiv:1212.2002.
     """
 
     def __init__(self, C=1.0, steps=2000):
@@ -96,7 +96,7 @@ class LinearSVM:
         w = self.w = np.zeros(X.shape[1])
         for t in range(1, self.steps + 1):
             violated = y * (X @ w) < 1
-            w = w - (w - self.C * (X.T @ (violated * y))) / t
+            w = w - 2 / (t + 1) * (w - self.C * (X.T @ (violated * y)))
             self.w = self.w + 2 / (t + 1) * (w - self.w)
         return self
 
