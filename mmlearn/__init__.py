@@ -30,6 +30,7 @@ _MODULES = (
     "baselines",
     "optim",
     "encoders",
+    "train",
     "metrics",
     "claims",
     "figures",
