@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from mmlearn.data import Batch
 from mmlearn.data import collate as collate_samples
-from mmlearn.runtime import current, seed_everything
+from mmlearn.runtime import cpu_processes, current, seed_everything
 
 
 @dataclass
@@ -269,7 +269,8 @@ class _Order(Sampler):
 
 def _accelerator() -> Accelerator:
     # Batches are split between the processes: a batch is the same whatever their number.
-    return Accelerator(dataloader_config=DataLoaderConfiguration(split_batches=True))
+    split = DataLoaderConfiguration(split_batches=True)
+    return Accelerator(cpu=cpu_processes(), dataloader_config=split)
 
 
 def _seed(*numbers: int) -> int:

@@ -168,6 +168,23 @@ def test_longer_training_goes_on_from_a_shorter_one(tmp_path):
     assert curves(history) == curves(toy.train(whole, epochs=3)) and same(longer, whole)
 
 
+def test_goes_on_from_the_last_weights_not_from_the_best(tmp_path):
+    path, one, whole, resumed = tmp_path / "run.pt", toy.pairs(16), toy.plain(), toy.plain()
+    call = partial(fit_pairs, val=one, checkpoint=path)
+    call(toy.plain(), one, epochs=3, loss=Rising([1.0, 2.0, 3.0]))
+    history = call(resumed, one, epochs=4, loss=Rising([0.5]))
+    assert history.val_loss == [1.0, 2.0, 3.0, 0.5] and history.best == 3
+    fit_pairs(whole, one, epochs=4)
+    assert same(resumed, whole)
+
+
+def test_trains_in_training_mode_whatever_mode_the_model_was_in():
+    model, other = toy.model(), toy.model().eval()
+    toy.train(model, epochs=2)
+    toy.train(other, epochs=2)
+    assert same(model, other)
+
+
 def test_patience_counts_over_a_stop(tmp_path):
     path, one = tmp_path / "run.pt", toy.pairs(8)
     call = partial(fit_pairs, val=one, checkpoint=path, patience=2)
@@ -226,8 +243,9 @@ def test_two_processes_find_what_one_finds(tmp_path):
     )  # fmt: skip
     model = toy.plain()
     history, found = toy.train_plain(model)
-    for rank in "01":
-        theirs = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+    left, right = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in "01")
+    for theirs in (left, right):
+        assert theirs["processes"] == 2
         torch.testing.assert_close(theirs["weights"], dict(model.state_dict()))
         for name in ("train_loss", "val_loss", "accuracy"):
             assert theirs[name] == pytest.approx(getattr(history, name))
@@ -235,6 +253,9 @@ def test_two_processes_find_what_one_finds(tmp_path):
         assert loss == pytest.approx(found.loss) and accuracy == found.accuracy
         torch.testing.assert_close(outputs, found.outputs)
         assert torch.equal(label, found.label)
+    # What is each process's own in training, its running statistics, agrees in the end.
+    torch.testing.assert_close(left["statistics"], right["statistics"], rtol=0, atol=0)
+    assert left["curve"] == right["curve"]
 
 
 class Breaking:

@@ -17,6 +17,7 @@ from torch import nn
 
 from mmlearn.data import Dataset
 from mmlearn.encoders import ConvNet, MultimodalModel, mean_of_tokens
+from mmlearn.runtime import device
 from mmlearn.train import evaluate, fit
 
 EPOCHS, SAMPLES, BATCH = 6, 39, 8
@@ -110,11 +111,16 @@ def kill(checkpoint, when):
 
 
 def together(folder):
+    device()  # whoever asks for it first has to get the same processes
     net = plain()
     history, found = train_plain(net)
+    with_statistics = model()
+    curve = train(with_statistics, epochs=2)
     rank = os.environ["RANK"]
     result = {"weights": net.state_dict(), "train_loss": history.train_loss}
     result |= {"val_loss": history.val_loss, "accuracy": history.accuracy}
+    result |= {"statistics": with_statistics.state_dict(), "curve": curve.val_loss}
+    result |= {"processes": torch.distributed.get_world_size()}
     torch.save({**result, "evaluation": tuple(found)}, Path(folder) / f"{rank}.pt")
 
 
