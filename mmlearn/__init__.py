@@ -29,6 +29,8 @@ _MODULES = (
     "features",
     "baselines",
     "optim",
+    "encoders",
+    "train",
     "metrics",
     "claims",
     "figures",

@@ -142,7 +142,18 @@ def device() -> torch.device:
     """The device that Accelerate chooses: a GPU when there is one, else the CPU."""
     from accelerate import PartialState
 
-    return PartialState().device
+    return PartialState(cpu=cpu_processes()).device
+
+
+def cpu_processes() -> bool:
+    """Whether ``torchrun`` started this process on a machine where only the CPU can be shared.
+
+    Accelerate has to be told: left alone, each process would train on its own without a word.
+    """
+    import torch
+
+    shared = torch.accelerator.is_available() and not torch.backends.mps.is_available()
+    return "LOCAL_RANK" in os.environ and not shared
 
 
 @contextlib.contextmanager
