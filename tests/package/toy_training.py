@@ -17,7 +17,6 @@ from torch import nn
 
 from mmlearn.data import Dataset
 from mmlearn.encoders import ConvNet, MultimodalModel, mean_of_tokens
-from mmlearn.runtime import device
 from mmlearn.train import evaluate, fit
 
 EPOCHS, SAMPLES, BATCH = 6, 39, 8
@@ -111,7 +110,6 @@ def kill(checkpoint, when):
 
 
 def together(folder):
-    device()  # whoever asks for it first has to get the same processes
     net = plain()
     history, found = train_plain(net)
     with_statistics = model()
