@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import nn
 
 from mmlearn.data import Dataset
@@ -118,7 +119,7 @@ def together(folder):
     result = {"weights": net.state_dict(), "train_loss": history.train_loss}
     result |= {"val_loss": history.val_loss, "accuracy": history.accuracy}
     result |= {"statistics": with_statistics.state_dict(), "curve": curve.val_loss}
-    result |= {"processes": torch.distributed.get_world_size()}
+    result |= {"processes": PartialState().num_processes}  # that training has shared
     torch.save({**result, "evaluation": tuple(found)}, Path(folder) / f"{rank}.pt")
 
 
