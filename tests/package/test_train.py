@@ -7,6 +7,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from torch import nn
 
 from mmlearn import train as training
 from mmlearn.data import Dataset
-from mmlearn.runtime import start
+from mmlearn.runtime import device, start
 from mmlearn.train import History, evaluate, fit
 from tests.package import toy_training as toy
 
@@ -256,6 +257,21 @@ def test_two_processes_find_what_one_finds(tmp_path):
     # What is each process's own in training, its running statistics, agrees in the end.
     torch.testing.assert_close(left["statistics"], right["statistics"], rtol=0, atol=0)
     assert left["curve"] == right["curve"]
+
+
+def test_device_asked_for_first_shares_the_cpu_too(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "accelerate.PartialState", lambda cpu: asked.append(cpu) or SimpleNamespace(device=None)
+    )
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    device()
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    device()
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    device()
+    assert asked == [False, True, False]
 
 
 class Breaking:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import nn
 
 from mmlearn.data import Dataset
 from mmlearn.encoders import ConvNet, MultimodalModel, mean_of_tokens
-from mmlearn.runtime import device
 from mmlearn.train import evaluate, fit
 
 EPOCHS, SAMPLES, BATCH = 6, 39, 8
@@ -111,7 +111,6 @@ def kill(checkpoint, when):
 
 
 def together(folder):
-    device()  # whoever asks for it first has to get the same processes
     net = plain()
     history, found = train_plain(net)
     with_statistics = model()
@@ -120,7 +119,7 @@ def together(folder):
     result = {"weights": net.state_dict(), "train_loss": history.train_loss}
     result |= {"val_loss": history.val_loss, "accuracy": history.accuracy}
     result |= {"statistics": with_statistics.state_dict(), "curve": curve.val_loss}
-    result |= {"processes": torch.distributed.get_world_size()}
+    result |= {"processes": PartialState().num_processes}  # that training has shared
     torch.save({**result, "evaluation": tuple(found)}, Path(folder) / f"{rank}.pt")
 
 
