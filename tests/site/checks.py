@@ -217,6 +217,9 @@ def look(browser: Browser, site: Path, pages: Iterable[str]) -> dict[str, list[s
                 faults["axe"] += _accessibility(tab, where) + _contrast(tab, where)
                 if theme == "light":
                     tab.emulate_media(color_scheme="dark")
+                    # The theme follows in a handler of its own: judge the page after it has.
+                    tab.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+                    tab.wait_for_timeout(SETTLE_MS)
                     faults["axe"] += _contrast(tab, f"{page} ({size['width']} px, dark)")
                 tab.close()
             context.close()
