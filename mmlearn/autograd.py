@@ -79,7 +79,7 @@ class Tensor:
     __radd__, __rmul__ = __add__, __mul__
 
     def __neg__(self):
-        return self * -1
+        return Tensor(-self.data, (self, lambda g: -g))
 
     def __rsub__(self, other):
         return -self + other
