@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tools import environment
 from tools.environment import ROOT
@@ -22,6 +23,7 @@ from tools.progress import Line, run, tail
 
 BUILD = ROOT / "_build"
 SITE = BUILD / "html"
+COURSE, GRADES = "course", "grades"  # in BUILD; they hold marks, which no command removes
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--outputs", action="store_true", help="sync: run, and store what agreement cells print"
     )
+    parser.add_argument(
+        "--class", dest="roster", default="", metavar="CSV", help="course, grade: the class list"
+    )
+    parser.add_argument("--course", default="", help="course, grade: the course's folder")
+    parser.add_argument("--submissions", default="", metavar="FOLDER", help="grade: what is graded")
     parser.add_argument("--port", type=int, default=8000, help="serve: where")
     parser.add_argument("--all", action="store_true", help="clean: the environment too")
     return parser
@@ -160,6 +167,45 @@ def falsify(given: argparse.Namespace) -> int:
     return fetch_for(names) or execute.falsify(names)
 
 
+def student(given: argparse.Namespace) -> int:
+    """Write the students' edition: the chapters without solutions and hidden tests."""
+    from tools import editions
+    from tools.common import chapters
+
+    return editions.student(chapters(given.chapters))
+
+
+def course(given: argparse.Namespace) -> int:
+    """Make a course for nbgrader, with each student's own numbers, or add to one."""
+    from tools import editions
+    from tools.common import chapters
+
+    if not given.roster:
+        raise SystemExit(f"Say who is in the class: {_say('course', **{'class': 'class.csv'})}")
+    students = editions.roster(Path(given.roster).expanduser())
+    return editions.course(chapters(given.chapters), students, _course(given))
+
+
+def grade(given: argparse.Namespace) -> int:
+    """Grade submissions, each confined, against a course or the book's chapters."""
+    from tools import editions, grading
+    from tools.common import chapters
+
+    if not given.submissions:
+        raise SystemExit(f"Say where they are: {_say('grade', submissions='folder')}")
+    folder, roster = (Path(name).expanduser() for name in (given.submissions, given.roster))
+    sources = editions.sources(given.chapters, _course(given))
+    graded = [c for c in chapters(given.chapters) if editions.assignment(c) in sources]
+    return fetch_for(graded) or grading.grade(
+        folder, roster if given.roster else None, sources, BUILD / GRADES
+    )
+
+
+def _course(given: argparse.Namespace) -> Path:
+    """The course's folder."""
+    return Path(given.course).expanduser() if given.course else BUILD / COURSE
+
+
 def serve(given: argparse.Namespace) -> int:
     """Serve the site to this machine, until Ctrl-C."""
     from functools import partial
@@ -220,11 +266,15 @@ def clean(given: argparse.Namespace) -> int:
     caches = [
         ROOT / name for name in (".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis")
     ]
-    folders = [BUILD, *caches, *([environment.VENV] if given.all else [])]
+    marks = [folder for folder in (BUILD / COURSE, BUILD / GRADES) if folder.exists()]
+    built = [path for path in BUILD.glob("*") if path not in marks] if marks else [BUILD]
+    folders = [*built, *caches, *([environment.VENV] if given.all else [])]
     there = [folder for folder in folders if folder.exists()]
     for folder in there:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
     print("removed: " + (", ".join(folder.name for folder in there) or "nothing was there"))
+    if marks:
+        print(f"kept, since marks cannot be built again: {', '.join(map(str, marks))}")
     return 0
 
 
@@ -240,6 +290,11 @@ COMMANDS = {
     "help": Command(help_, "say what there is", inside=False),
     "book": Command(book, "execute the chapters and build the site (SOLUTIONS=no: without them)"),
     "test": Command(test, "check everything: code, notebooks, claims, the site"),
+    "student": Command(
+        student, "write the students' edition, without solutions, to _build/student"
+    ),
+    "course": Command(course, "make an nbgrader course (CLASS=class.csv, COURSE=folder)"),
+    "grade": Command(grade, "grade submissions, confined (SUBMISSIONS=folder, CLASS=, COURSE=)"),
     "falsify": Command(falsify, "shuffle the labels: every claim has to fail"),
     "serve": Command(serve, "show the site at http://127.0.0.1:8000 (PORT=...)"),
     "lab": Command(lab, "open the chapters in JupyterLab"),
