@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--course", default="", help="course, grade: the course's folder")
     parser.add_argument("--submissions", default="", metavar="FOLDER", help="grade: what is graded")
     parser.add_argument("--port", type=int, default=8000, help="serve: where")
+    parser.add_argument("--fresh", action="store_true", help="colab: install the newest versions")
     parser.add_argument("--all", action="store_true", help="clean: the environment too")
     return parser
 
@@ -240,6 +241,15 @@ def sync(given: argparse.Namespace) -> int:
     return sync.main(given.check, chapters(given.chapters), given.outputs)
 
 
+def colab(given: argparse.Namespace) -> int:
+    """Run the chapters in a clean environment with what Colab brings."""
+    from tools import colab
+    from tools.common import chapters
+
+    names = chapters(given.chapters)
+    return fetch_for(names) or colab.prove(names, given.fresh)
+
+
 def lock(given: argparse.Namespace) -> int:
     """Write the versions of this environment to `requirements.lock`."""
     command = [sys.executable, "-m", "pip", "freeze", "--exclude-editable"]
@@ -299,6 +309,7 @@ COMMANDS = {
     "serve": Command(serve, "show the site at http://127.0.0.1:8000 (PORT=...)"),
     "lab": Command(lab, "open the chapters in JupyterLab"),
     "sync": Command(sync, "write the package's definitions into the chapters that show them"),
+    "colab": Command(colab, "run the chapters as on Colab (FRESH=yes: with the newest versions)"),
     "lock": Command(lock, "write this environment's versions to requirements.lock"),
     "clean": Command(clean, "remove what was built (ALL=yes: .venv too)", inside=False),
 }
