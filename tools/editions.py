@@ -208,7 +208,8 @@ def course(chapters: Sequence[str], students: Sequence[Student], folder: Path) -
     for chapter in chapters:
         _source(chapter, folder)
         if refused := _generate(assignment(chapter), config):
-            print(f"{chapter}: {refused}")
+            print(f"{chapter}: nbgrader refuses it: {refused}")
+            print("For other exercises than those that have marks, make another course: COURSE=…")
             return 1
         released = notebooks.read(_file(folder / "release", chapter))
         for one in students:
@@ -256,7 +257,11 @@ def _generate(name: str, config: Config) -> str:
     converter = GenerateAssignment(coursedir=directory, config=config)
     converter.force = True  # the release is written anew, the gradebook is brought up to date
     done = capture_log(converter)
-    return "" if done["success"] else f"nbgrader refuses it.\n{done.get('log') or done['error']}"
+    if done["success"]:
+        return ""
+    log = done.get("log", "") + done["error"]
+    reasons = re.findall(r"^ *[\w.]+(?:Error|Exception): (.+)$", log, re.MULTILINE)
+    return reasons[0] if reasons else log
 
 
 def sources(only: str, folder: Path) -> dict[str, Path]:
