@@ -29,8 +29,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -279,7 +277,7 @@ def environment(folder: Path, wheel: Path, fresh: bool) -> tuple[Path, dict[str,
     scripts, site = (Path(sysconfig.get_path(n, "venv", place)) for n in ("scripts", "purelib"))
     python = scripts / Path(sys.executable).name
     # Of this environment, as of the repository, nothing may be in reach.
-    ours = ("PYTHONPATH", "VIRTUAL_ENV", "MMLEARN_STATIC")
+    ours = ("PYTHONPATH", "VIRTUAL_ENV")
     env = {name: value for name, value in common.kernel_env("smoke").items() if name not in ours}
     env["PATH"] = os.pathsep.join([str(scripts), env.get("PATH", "")])
     if fresh:
@@ -327,29 +325,13 @@ def with_wheel(notebook: NotebookNode, wheel: Path) -> NotebookNode:
     return page
 
 
-class _Kernels(KernelSpecManager):
-    """Gives the kernel of another Python."""
-
-    def __init__(self, python: Path) -> None:
-        super().__init__()
-        self.python = python
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        spec = super().get_kernel_spec(kernel_name)
-        spec.argv[0] = str(self.python)
-        return spec
-
-
 async def _execute(page: NotebookNode, python: Path, env: Mapping[str, str], folder: str) -> None:
     """Run a notebook in a kernel of another Python, begun in a folder."""
-    manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=_Kernels(python))
     resources = {"metadata": {"path": folder}}
-    client = NotebookClient(page, km=manager, timeout=CELL_SECONDS, resources=resources)
+    client = NotebookClient(page, kernel_name="python3", timeout=CELL_SECONDS, resources=resources)
+    client.create_kernel_manager().kernel_spec.argv[0] = str(python)
     with (FOLDER / "kernels.log").open("a", encoding="utf-8") as log:  # what they say by the way
-        try:
-            await client.async_execute(env=dict(env), stderr=log)
-        finally:
-            await manager.shutdown_kernel(now=True)
+        await client.async_execute(env=dict(env), stderr=log)
 
 
 async def _run(chapters: Sequence[str], wheel: Path, python: Path, env: Mapping[str, str]) -> float:
