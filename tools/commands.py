@@ -178,22 +178,22 @@ def student(given: argparse.Namespace) -> int:
 
 def course(given: argparse.Namespace) -> int:
     """Make a course for nbgrader, with each student's own numbers, or add to one."""
+    if not given.roster:
+        raise SystemExit(f"Say who is in the class: {_say('course', **{'class': 'class.csv'})}")
     from tools import editions
     from tools.common import chapters
 
-    if not given.roster:
-        raise SystemExit(f"Say who is in the class: {_say('course', **{'class': 'class.csv'})}")
     students = editions.roster(Path(given.roster).expanduser())
     return editions.course(chapters(given.chapters), students, _course(given))
 
 
 def grade(given: argparse.Namespace) -> int:
     """Grade submissions, each confined, against a course or the book's chapters."""
+    if not given.submissions:
+        raise SystemExit(f"Say where they are: {_say('grade', submissions='folder')}")
     from tools import editions, grading
     from tools.common import chapters
 
-    if not given.submissions:
-        raise SystemExit(f"Say where they are: {_say('grade', submissions='folder')}")
     folder, roster = (Path(name).expanduser() for name in (given.submissions, given.roster))
     sources = editions.sources(given.chapters, _course(given))
     graded = [c for c in chapters(given.chapters) if editions.assignment(c) in sources]
