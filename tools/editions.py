@@ -23,18 +23,18 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import ClearOutput
 from nbgrader.utils import capture_log, is_grade
-from traitlets.config import Config, PyFileConfigLoader
 
 from mmlearn.runtime import exercise_seed
 from tools import colab, common, exercises, notebooks
 
-CONFIG = """\
+NAME = "mmlearn"  # of the course
+CONFIG = f"""\
 # nbgrader reads this when it is called in this folder. It is yours: it is written once only.
 #
 # Grade with `make grade`. `nbgrader autograde`, by itself, runs the students' code with all that
 # you may do on this machine, and believes the numbers that stand in their copies.
 c = get_config()
-c.CourseDirectory.course_id = "mmlearn"
+c.CourseDirectory.course_id = {NAME!r}
 """
 
 # --- notebooks --------------------------------------------------------------------------------
@@ -203,11 +203,9 @@ def course(chapters: Sequence[str], students: Sequence[Student], folder: Path) -
         raise SystemExit(f"{', '.join(twice)}: two folders would have that name; change the id")
     if not (folder / "nbgrader_config.py").exists():
         common.write_if_changed(folder / "nbgrader_config.py", CONFIG)
-    config = PyFileConfigLoader("nbgrader_config.py", path=str(folder)).load_config()
-    config.merge(Config({"CourseDirectory": {"root": str(folder)}}))
     for chapter in chapters:
         _source(chapter, folder)
-        if refused := _generate(assignment(chapter), config):
+        if refused := _generate(assignment(chapter), folder):
             print(f"{chapter}: nbgrader refuses it: {refused}")
             print("For other exercises than those that have marks, make another course: COURSE=…")
             return 1
@@ -215,8 +213,7 @@ def course(chapters: Sequence[str], students: Sequence[Student], folder: Path) -
         for one in students:
             own = personal(released, one.id)
             notebooks.write(own, _file(folder / "release" / one.id, chapter))
-    directory = CourseDirectory(config=config)
-    with Gradebook(directory.db_url, directory.course_id) as gradebook:
+    with Gradebook(_directory(folder).db_url, NAME) as gradebook:
         for one in students:
             known = {name: value for name, value in asdict(one).items() if value}
             gradebook.update_or_create_student(known.pop("id"), **known)
@@ -247,15 +244,19 @@ def _source(chapter: str, folder: Path) -> None:
         print(f"{chapter}: {path} differs from the book's chapter and stays; delete it to renew it")
 
 
-def _generate(name: str, config: Config) -> str:
+def _directory(folder: Path) -> CourseDirectory:
+    return CourseDirectory(root=str(folder), course_id=NAME)
+
+
+def _generate(name: str, folder: Path) -> str:
     """Write an assignment's release and its lines in the gradebook; why not, if nbgrader refuses.
 
     It refuses to change an assignment's exercises once marks for it are there.
     """
-    directory = CourseDirectory(config=config)
+    directory = _directory(folder)
     directory.assignment_id = name
-    converter = GenerateAssignment(coursedir=directory, config=config)
-    converter.force = True  # the release is written anew, the gradebook is brought up to date
+    # The release is written anew, the gradebook is brought up to date.
+    converter = GenerateAssignment(coursedir=directory, force=True)
     done = capture_log(converter)
     if done["success"]:
         return ""
