@@ -276,7 +276,7 @@ def environment(folder: Path, wheel: Path, fresh: bool) -> tuple[Path, dict[str,
     place = {"base": str(folder), "platbase": str(folder)}
     scripts, site = (Path(sysconfig.get_path(n, "venv", place)) for n in ("scripts", "purelib"))
     python = scripts / Path(sys.executable).name
-    # Of this environment, as of the repository, nothing may be in reach.
+    # Nothing of this environment or of the repository may be in reach; IPython follows the second.
     ours = ("PYTHONPATH", "VIRTUAL_ENV")
     env = {name: value for name, value in common.kernel_env("smoke").items() if name not in ours}
     env["PATH"] = os.pathsep.join([str(scripts), env.get("PATH", "")])
@@ -396,15 +396,24 @@ def prove(chapters: Sequence[str], fresh: bool = False) -> int:
     except ColabError as error:
         print(error)
         return 1
+    found = faults(before, after, seconds)
+    print("\n".join(found) or _summary(before, after, seconds, how))
+    return 1 if found else 0
+
+
+def faults(before: set[str], after: set[str], seconds: float) -> list[str]:
+    """What is wrong with an installation, from `freeze` before and after it and its seconds."""
+    found = []
     if lost := sorted(before - after):
-        print(f"the set-up cell changed what was there: {', '.join(lost)}")
-        return 1
+        found.append(f"the set-up cell upgraded, downgraded or removed {', '.join(lost)}")
     if seconds > INSTALL_SECONDS:
-        print(f"the set-up cell took {seconds:.0f} s; it may take {INSTALL_SECONDS} s")
-        return 1
+        found.append(f"the set-up cell took {seconds:.0f} s; it may take {INSTALL_SECONDS} s")
+    return found
+
+
+def _summary(before: set[str], after: set[str], seconds: float, how: str) -> str:
     new = sorted(re.split(r"==| @ ", line)[0] for line in after - before)
-    print(f"packages {how}; the set-up cell took {seconds:.0f} s, added {', '.join(new)}")
-    return 0
+    return f"packages {how}; the set-up cell took {seconds:.0f} s and added {', '.join(new)}"
 
 
 if __name__ == "__main__":

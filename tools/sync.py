@@ -36,11 +36,12 @@ if "google.colab" in sys.modules and importlib.util.find_spec("mmlearn") is None
     with there.open("w") as file:
         subprocess.run([*pip, "list", "--format=freeze"], stdout=file, check=True)
     book = "mmlearn-book @ git+{url}"
-    install = [*pip, "install", "--quiet", "--constraint", there, book]
+    install = [*pip, "install", "--constraint", there, book]
     done = subprocess.run(install, capture_output=True, text=True)
     if done.returncode:
         why = "The book's package could not be installed. Is there a network?"
-        raise SystemExit(f"{{why}} pip says:\\n{{done.stderr}}")"""
+        said = (done.stdout + done.stderr).splitlines()[-15:]
+        raise SystemExit("\\n".join([why, *said]))"""
 
 _HEADER = re.compile(r"# (mmlearn(?:\.\w+){2,})")
 
