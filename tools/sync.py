@@ -31,7 +31,7 @@ import tempfile
 from pathlib import Path
 
 if "google.colab" in sys.modules and importlib.util.find_spec("mmlearn") is None:
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "--no-color", "--disable-pip-version-check"]
     there = Path(tempfile.gettempdir(), "there.txt")
     with there.open("w") as file:
         subprocess.run([*pip, "list", "--format=freeze"], stdout=file, check=True)
