@@ -194,11 +194,13 @@ def grade(given: argparse.Namespace) -> int:
     from tools import editions, grading
     from tools.common import chapters
 
-    folder, roster = (Path(name).expanduser() for name in (given.submissions, given.roster))
-    sources = editions.sources(given.chapters, _course(given))
+    folder = _course(given)
+    sources = editions.sources(given.chapters, folder if given.course or folder.exists() else None)
     graded = [c for c in chapters(given.chapters) if editions.assignment(c) in sources]
+    submissions, roster = (Path(n).expanduser() for n in (given.submissions, given.roster))
+    out = (folder if given.course else BUILD) / GRADES
     return fetch_for(graded) or grading.grade(
-        folder, roster if given.roster else None, sources, BUILD / GRADES
+        submissions, roster if given.roster else None, sources, out
     )
 
 

@@ -12,7 +12,7 @@ import csv
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -265,36 +265,33 @@ def _generate(name: str, folder: Path) -> str:
     return reasons[0] if reasons else log
 
 
-def sources(only: str, folder: Path) -> dict[str, Path]:
+def sources(only: str, folder: Path | None) -> dict[str, Path]:
     """What submissions are graded against: the notebooks with solutions, by assignment.
 
     Parameters
     ----------
     only : str
         Which chapters, as in `tools.common.chapters`; all that there are if empty.
-    folder : Path
-        A course; if there is none, the book's chapters are taken.
+    folder : Path or None
+        A course; without one, the book's chapters are taken.
 
     Raises
     ------
     SystemExit
-        If the course lacks one of the chapters.
+        If that is no course, or lacks one of the chapters.
     """
     chapters = common.chapters(only)
-    if not (folder / "source").is_dir():
+    if folder is None:
         return {assignment(c): common.notebook_path(c, common.BOOK) for c in chapters}
-    there = dict(_assignments(folder))
+    paths = sorted((folder / "source").glob("*/*.ipynb"))
+    there = {path.stem: path for path in paths if path.stem == path.parent.name}
+    if not there:
+        raise SystemExit(f"{folder} is no course; `make course COURSE={folder}` makes one")
     if not only.strip():
         return there
     if missing := [c for c in chapters if assignment(c) not in there]:
         raise SystemExit(f"{folder} has no {', '.join(missing)}; it has {', '.join(there)}")
     return {assignment(c): there[assignment(c)] for c in chapters}
-
-
-def _assignments(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted((folder / "source").glob("*/*.ipynb")):
-        if path.stem == path.parent.name:
-            yield path.stem, path
 
 
 def _count(number: int, what: str) -> str:

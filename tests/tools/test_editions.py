@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ from nbgrader.api import Gradebook
 
 import mmlearn as mm
 from tests.tools import sample
-from tools import common, editions, exercises, notebooks
+from tools import commands, common, editions, environment, exercises, grading, notebooks, sandbox
 from tools.editions import Student
 
 ADA, BO = Student("ada", "Ada", "Lovelace", "ada@example.org"), Student("bo")
@@ -305,6 +306,70 @@ def test_sources_are_the_courses_own(course: Path, path: Path) -> None:
     assert editions.sources("", course) == {"mean": own}
     with pytest.raises(SystemExit, match=r"has no 1_part/median; it has mean$"):
         editions.sources("1_part", course)
+    with pytest.raises(SystemExit, match=r"gone is no course; `make course COURSE=.*` makes one"):
+        editions.sources("", course / "gone")
+
+
+def test_without_a_course_sources_are_the_books_chapters(path: Path) -> None:
+    two(path)
     book = {"mean": path, "median": path.with_name("median.ipynb")}
-    assert editions.sources("", course / "gone") == book
-    assert editions.sources("median", course / "gone") == {"median": book["median"]}
+    assert editions.sources("", None) == book
+    assert editions.sources("median", None) == {"median": book["median"]}
+
+
+def test_grading_finds_the_course(
+    course: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(grading, "grade", lambda *given: asked.append(given) or 0)
+    monkeypatch.setattr(environment, "ensure", lambda: 0.0)
+    monkeypatch.setattr(environment, "inside", lambda: True)
+    monkeypatch.setattr(commands, "BUILD", common.BUILD)
+    grade = ["grade", "--submissions", "in"]
+    here, build = course / "source/mean/mean.ipynb", common.BUILD
+    commands.main(grade)
+    commands.main([*grade, "--course", str(course), "--class", "class.csv"])
+    shutil.copytree(course, build / "course")
+    commands.main(grade)
+    assert asked == [
+        (Path("in"), None, {"mean": path}, build / "grades"),
+        (Path("in"), Path("class.csv"), {"mean": here}, course / "grades"),
+        (Path("in"), None, {"mean": build / "course/source/mean/mean.ipynb"}, build / "grades"),
+    ]
+
+
+# --- a real chapter ---------------------------------------------------------------------------
+
+
+def test_a_real_chapter_is_graded(tmp_path: Path) -> None:
+    if reason := sandbox.why_not():
+        pytest.skip(reason)
+    (chapter,) = common.chapters("gradient_descent")
+    name, course = editions.assignment(chapter), tmp_path / "course"
+    students = [Student("ada"), Student("bo")]
+    assert editions.course([chapter], students, course) == 0
+    source = notebooks.read(common.notebook_path(chapter))
+    right = {
+        notebooks.grading(cell).grade_id: notebooks.without_markers(cell.source, notebooks.SOLUTION)
+        for _, cell in notebooks.cells(source)
+        if notebooks.grading(cell).get("solution")
+    }
+    first, *_ = exercises.rounds(exercises.wrong_answers(chapter))
+    wrong = right | {answer.grade_id: answer.source for answer in first}
+    for who, answers in (("ada", right), ("bo", wrong)):
+        own = notebooks.read(course / "release" / who / name / f"{name}.ipynb")
+        handed = tmp_path / "submissions" / who / name / f"{name}.ipynb"
+        notebooks.write(exercises.with_answers(own, answers), handed)
+    (tmp_path / "class.csv").write_text("id\nada\nbo\n", encoding="utf-8")
+    code = grading.grade(
+        tmp_path / "submissions",
+        tmp_path / "class.csv",
+        editions.sources("", course),
+        tmp_path / "grades",
+    )
+    assert code == 0
+    with (tmp_path / "grades/grades.csv").open(encoding="utf-8-sig", newline="") as file:
+        ada, bo = csv.DictReader(file)
+    tested = {e.number: e.points for e in notebooks.exercises(source)[:-1]}  # the last is open
+    assert {n: float(ada[f"exercise_{n}"]) for n in tested} == tested
+    assert {n: float(bo[f"exercise_{n}"]) for n in tested} == dict.fromkeys(tested, 0)
