@@ -79,6 +79,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for chapter in CHAPTERS:
             notebooks.write(small(), common.notebook_path(chapter, common.BOOK))
         monkeypatch.setattr(commands, "BUILD", root / "_build")
+        monkeypatch.setattr(commands, "data_names", lambda chapters: [])  # they use none
         monkeypatch.setattr(environment, "ensure", lambda: 0.0)
         monkeypatch.setattr(environment, "inside", lambda: True)
         monkeypatch.chdir(root)
