@@ -190,8 +190,8 @@ def test_the_rest_of_the_guide(graded: Mapping[str, Mapping[str, str]], project:
     after = marks(project)
     assert (after["s01"]["total"], after["s01"]["status"]) == ("6.5", "graded")
     assert Counter(row["exercise_3"] for row in after.values())["2.5"] == 28
-    # 7. The next chapter.
-    assert follow(NEXT) == 0
+    # 7. The next chapter, and the first command once more.
+    assert follow(NEXT) == follow(COURSE) == 0
     course = project / "_build" / "course"
     name = "svm_forest_bayes"
     copied = notebooks.read(course / "release" / "s30" / name / f"{name}.ipynb")
