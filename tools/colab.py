@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import copy
 import os
 import posixpath
@@ -24,7 +23,7 @@ import venv
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from importlib.metadata import Distribution, distribution, distributions
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 from typing import Any
 
@@ -196,30 +195,38 @@ def build(folder: Path) -> Path:
     return wheel
 
 
-def closure(names: Iterable[str]) -> dict[str, Distribution]:
+def closure(wanted: Iterable[str]) -> dict[str, Distribution]:
     """Distributions of this environment, with all that they need here, by canonical name.
+
+    Parameters
+    ----------
+    wanted : iterable of str
+        Requirements as pip takes them; only the names count, the extras and the markers.
 
     Raises
     ------
-    importlib.metadata.PackageNotFoundError
+    ColabError
         If one of them is not installed.
     """
     found: dict[str, Distribution] = {}
-    waiting = [Requirement(name) for name in names]
+    waiting: list[tuple[Requirement, tuple[str, ...]]]
+    waiting = [(Requirement(line), ("",)) for line in wanted]
     seen = set()
     while waiting:
-        wanted = waiting.pop()
-        if (key := str(wanted)) in seen:
+        need, asked = waiting.pop()
+        extras = tuple(sorted(need.extras)) or ("",)
+        applies = need.marker is None or any(need.marker.evaluate({"extra": e}) for e in asked)
+        if not applies or (need.name, extras) in seen:
             continue
-        seen.add(key)
-        here = found[canonicalize_name(wanted.name)] = distribution(wanted.name)
-        extras = [{"extra": extra} for extra in wanted.extras or [""]]
-        needs = [Requirement(line) for line in here.requires or []]
-        waiting += [
-            need
-            for need in needs
-            if need.marker is None or any(need.marker.evaluate(extra) for extra in extras)
-        ]
+        seen.add((need.name, extras))
+        try:
+            here = found[canonicalize_name(need.name)] = distribution(need.name)
+        except PackageNotFoundError:
+            raise ColabError(
+                f"{need.name} is not installed here, so that it cannot be linked; make the "
+                "environment anew, or install from the index: make colab FRESH=yes"
+            ) from None
+        waiting += [(Requirement(line), extras) for line in here.requires or []]
     return found
 
 
@@ -233,16 +240,14 @@ def lay(wanted: Iterable[Distribution], site: Path) -> None:
             raise ColabError(f"{here.name} has no list of its files; install it anew with pip")
         for file in here.files:
             source, target = Path(str(here.locate_file(file))), site / file
-            if ".." in file.parts or not source.exists():
+            # What was compiled may be gone, and some distributions share an __init__.py.
+            if ".." in file.parts or target.exists() or not source.exists():
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):  # some share an __init__.py
-                try:
-                    os.link(source, target)
-                except FileExistsError:
-                    raise
-                except OSError:  # another disk, or one without hard links
-                    shutil.copy2(source, target)
+            try:
+                os.link(source, target)
+            except OSError:  # another disk, or one without hard links
+                shutil.copy2(source, target)
 
 
 def pack(here: Distribution, folder: Path) -> None:
@@ -290,12 +295,11 @@ def environment(folder: Path, wheel: Path, fresh: bool) -> tuple[Path, dict[str,
         there = closure(BRINGS)
         lay(there.values(), site)
         (about,) = distributions(path=[str(wheel)])
-        needs = [Requirement(line) for line in about.requires or []]
-        lacks = closure(need.name for need in needs).keys() - there.keys()
         packed = folder / "packages"
         packed.mkdir()
-        for name in lacks:
-            pack(distribution(name), packed)
+        for name, lacking in closure(about.requires or []).items():
+            if name not in there:
+                pack(lacking, packed)
         env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(packed)}
     (site / "google" / "colab").mkdir(parents=True, exist_ok=True)
     (site / "google" / "colab" / "__init__.py").write_text(STAND_IN, encoding="utf-8")
