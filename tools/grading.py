@@ -38,7 +38,9 @@ from tools.submissions import Chapter, Submission, UnreadableError, is_theirs
 
 WORKERS = 2  # submissions at a time
 CELL_SECONDS = 30  # for each cell of a submission, and each test
+GRACE_SECONDS = 5  # until a cell that cannot be interrupted is ended with all that runs beside it
 SUBMISSION_SECONDS = 600  # for all of it, whatever it does
+LIMITS = sandbox.Limits()
 
 
 # --- running ----------------------------------------------------------------------------------
@@ -133,7 +135,7 @@ class Runner:
 
     @contextlib.contextmanager
     def _box(self, env: Mapping[str, str]) -> Iterator[sandbox.Box]:
-        with sandbox.Box(["/cells.py"], read=box_files(), env=env) as box:
+        with sandbox.Box(["/cells.py"], read=box_files(), env=env, limits=LIMITS) as box:
             self.boxes.add(box)
             try:
                 yield box
@@ -157,7 +159,7 @@ def _ask(
     """
     token = secrets.token_hex(8)
     cell = {"source": source, "seconds": seconds, "book": book, "answers": list(answers)}
-    line = box.ask(json.dumps({"token": token, "cell": cell}), seconds + 5)
+    line = box.ask(json.dumps({"token": token, "cell": cell}), seconds + GRACE_SECONDS)
     try:
         answer = json.loads(line)
         if answer["token"] != token:
@@ -334,7 +336,8 @@ def _work(
             runner.stop()
             pool.shutdown(cancel_futures=True)
             raise
-        line.end(f"{len(running)} of {len(latest)} submissions, the others have not changed")
+        others = ", the others have not changed" if len(running) < len(latest) else ""
+        line.end(f"{len(running)} of {len(latest)} submissions{others}")
     return failed
 
 
@@ -346,6 +349,8 @@ def _page(one: Submission, chapter: Chapter) -> NotebookNode:
         if (owner := editions.owner(given)) and owner != one.student:
             one.notes.append(f"this copy was made for {owner}")
         page = submissions.restored(chapter, given)
+        if names := submissions.unusual(page):
+            one.notes.append(f"uses {', '.join(names)}: look at the answer")
     except UnreadableError as error:
         page, fault = submissions.restored(chapter, chapter.blank), str(error)
     page.metadata.mmlearn = NotebookNode(fault=fault)

@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import bleach  # type: ignore[import-untyped]
 import nbformat.v4
-from jinja2 import DictLoader
+from jinja2 import DictLoader, pass_context
 from nbconvert.exporters import HTMLExporter
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
-from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
 from nbgrader.api import Grade, Gradebook, MissingEntry
 from nbgrader.preprocessors import GetGrades, SaveAutoGrades, SaveCells
@@ -138,7 +138,7 @@ class Marks:
         with self.open() as book:
             return [
                 Student(one.id, one.first_name or "", one.last_name or "", one.email or "")
-                for one in book.students
+                for one in sorted(book.students, key=lambda one: one.id)
             ]
 
     def enter(self, chapter: Chapter, student: str, grade_id: str, points: float) -> None:
@@ -389,9 +389,7 @@ def feedback(marks: Marks, one: Row) -> str:
     page = marks.graded(chapter, student)
     assert page is not None
     shown = {grade_id_of(cell): cell.source for cell in chapter.blank.cells if is_grade(cell)}
-    parts = notebooks.section(page, "Exercises")
-    first, last = (parts[0].number, parts[-1].number) if parts else (1, len(page.cells))
-    page.cells = [] if one.status == "not graded" else page.cells[first - 1 : last]
+    page.cells = [] if one.status == "not graded" else _exercises(page)
     resources = marks.resources(chapter, student)
     with quiet():
         page, resources = GetGrades().preprocess(page, resources)
@@ -406,7 +404,19 @@ def feedback(marks: Marks, one: Row) -> str:
     notes = "".join(f"- {_plain(note)}\n" for note in one.notes)
     head = f"{title}\n\n{_plain(student)}: **{one.status}**\n\n{notes}"
     page.cells.insert(0, nbformat.v4.new_markdown_cell(head))
-    return _exporter().from_notebook_node(page, resources)[0]
+    return _Page().from_notebook_node(page, resources)[0]
+
+
+def _exercises(page: NotebookNode) -> list[NotebookNode]:
+    """The cells of the exercises, without what stands in the same cell before and after them."""
+    found: dict[int, NotebookNode] = {}
+    for part in notebooks.section(page, "Exercises"):
+        if part.number in found:
+            found[part.number].source += f"\n\n{part.source}"
+        else:
+            found[part.number] = copy.deepcopy(part.cell)
+            found[part.number].source = part.source
+    return list(found.values())
 
 
 def _plain(text: str) -> str:
@@ -414,19 +424,41 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>()#+.!|~$&-])", r"\\\1", text)
 
 
-_NO_MATHJAX = DictLoader({"mathjax.html.j2": "{% macro mathjax(url='') %}{% endmacro %}"})
+class _Page(HTMLExporter):
+    """nbgrader's own page; what students write in Markdown is made harmless: others open it."""
+
+    def __init__(self) -> None:
+        folder = Path(formgrader.__file__).parent
+        super().__init__(
+            template_name="feedback",
+            extra_template_basedirs=[str(folder / "templates")],
+            extra_template_paths=[str(folder / "static/node_modules/bootstrap/dist/css")],
+            # MathJax would be asked for from another host.
+            extra_loaders=[DictLoader({"mathjax.html.j2": "{% macro mathjax() %}{% endmacro %}"})],
+            preprocessors=[CSSHTMLHeaderPreprocessor(enabled=True)],
+        )
+
+    @pass_context
+    def markdown2html(self, context: Any, source: str) -> str:
+        """A Markdown cell as HTML that can do nothing."""
+        made = super().markdown2html(context, source)
+        return bleach.clean(made, tags=_TAGS, attributes=_allowed, protocols=_PROTOCOLS)
 
 
-def _exporter() -> HTMLExporter:
-    """nbgrader's own feedback page; students' HTML is made harmless, since others open it."""
-    folder = Path(formgrader.__file__).parent
-    return HTMLExporter(
-        template_name="feedback",
-        extra_template_basedirs=[str(folder / "templates")],
-        extra_template_paths=[str(folder / "static/node_modules/bootstrap/dist/css")],
-        extra_loaders=[_NO_MATHJAX],
-        preprocessors=[SanitizeHTML(enabled=True), CSSHTMLHeaderPreprocessor(enabled=True)],
-    )
+_TAGS = {"a", "blockquote", "br", "code", "del", "details", "div", "em", "hr", "img", "li", "ol"}
+_TAGS |= {"p", "pre", "span", "strong", "summary", "ul"}
+_TAGS |= {"table", "tbody", "td", "th", "thead", "tr"}
+_TAGS |= {f"h{level}" for level in range(1, 7)}
+_PROTOCOLS = {"http", "https", "mailto", "data"}
+
+
+def _allowed(tag: str, name: str, value: str) -> bool:
+    """Whether an attribute may stay; a picture only if it is in the page itself."""
+    if name == "src":
+        return tag == "img" and value.startswith("data:image/")
+    if name == "href":
+        return tag == "a" and not value.startswith("data:")
+    return name in ("alt", "class", "title")
 
 
 @contextlib.contextmanager

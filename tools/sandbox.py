@@ -196,9 +196,11 @@ class Box:
         else:
             with contextlib.suppress(psutil.NoSuchProcess):
                 # The first process of the namespace takes all others with it.
-                for member in psutil.Process(self.process.pid).children(recursive=True):
+                family = psutil.Process(self.process.pid).children(recursive=True)
+                for member in family:
                     with contextlib.suppress(psutil.NoSuchProcess):
                         member.kill()
+                psutil.wait_procs(family, timeout=10)
         self.process.kill()
         self.process.wait()
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -216,7 +218,7 @@ class Box:
 
 
 _FLOOD = b"flood"
-_FULL = "it took more than {:g} GB of memory"
+_FULL = "it took more than {:.1f} GB of memory"
 
 
 def run(

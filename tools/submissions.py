@@ -144,7 +144,7 @@ def restored(chapter: Chapter, given: NotebookNode) -> NotebookNode:
     UnreadableError
         If no cell of it comes from the chapter.
     """
-    answers: dict[int, str] = {}
+    answers: dict[int, NotebookNode] = {}
     own: dict[int, list[str]] = {}
     place, familiar = -1, False
     for cell in given.cells:
@@ -153,27 +153,58 @@ def restored(chapter: Chapter, given: NotebookNode) -> NotebookNode:
             place, familiar = found, familiar or found in chapter.grade_ids.values()
         answer = found is not None and is_solution(chapter.source.cells[found])
         if answer and found not in answers:
-            answers[place] = cell.source
+            answers[place] = cell
         elif (found is None or answer) and place >= chapter.begin and cell.cell_type == "code":
             own.setdefault(place, []).append(cell.source)  # a second copy of an answer as well
     if not familiar:
         raise UnreadableError("it has no exercise of this chapter")
     page = copy.deepcopy(chapter.source)
     page.cells = []
-    for i, (source, blank) in enumerate(
-        zip(chapter.source.cells, chapter.blank.cells, strict=True)
-    ):
+    added: list[str] = []
+    both = zip(chapter.source.cells, chapter.blank.cells, strict=True)
+    for i, (source, blank) in enumerate(both):
         cell = copy.deepcopy(source)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
         if is_solution(cell):
-            cell.source = answers.get(i, blank.source)
+            cell.source = answers.get(i, blank).source
+            if cell.cell_type == "markdown" and isinstance(
+                answers.get(i, {}).get("attachments"), dict
+            ):
+                cell.attachments = answers[i].attachments  # pictures
         if notebooks.grading(cell):
             cell.metadata.nbgrader.checksum = compute_checksum(blank)  # so that blank is known
+        # Where the answer's own cell is lost, what was written in its place follows the blank one.
+        if not is_solution(cell) or i in answers:
+            _add(page, added)
         page.cells.append(cell)
-        for text in own.get(i, []):
-            page.cells.append(nbformat.v4.new_code_cell(text, id=f"own-{len(page.cells)}"))
+        added += own.get(i, [])
+    _add(page, added)
     return page
+
+
+# What no exercise needs, and whoever wants to get at the tests does.
+_UNUSUAL = {"builtins", "ctypes", "gc", "importlib", "inspect", "os", "signal", "socket"}
+_UNUSUAL |= {"subprocess", "sys", "get_ipython", "__builtins__", "__globals__", "__import__"}
+
+
+def unusual(page: NotebookNode) -> list[str]:
+    """What a submission's code uses although no exercise needs it, for a person to look at.
+
+    An answer runs in one process with the tests that judge it: whoever sets out to deceive them
+    from within can, and is seen.
+    """
+    found = set()
+    for cell in page.cells:
+        if cell.cell_type == "code" and is_theirs(cell):
+            found |= set(re.findall(r"\w+", cell.source)) & _UNUSUAL
+    return sorted(found)
+
+
+def _add(page: NotebookNode, sources: list[str]) -> None:
+    for source in sources:
+        page.cells.append(nbformat.v4.new_code_cell(source, id=f"own-{len(page.cells)}"))
+    sources.clear()
 
 
 def grade_id_of(cell: NotebookNode) -> str:
@@ -263,7 +294,8 @@ def collect(
     """
     found: dict[tuple[str, str], list[Submission]] = {}
     strangers = []
-    for path in sorted(folder.rglob("*.ipynb"), key=lambda p: _natural(p.as_posix())):
+    nobody = "its name tells nobody of the class" if students else "its name tells no student"
+    for path in sorted(folder.rglob("*.ipynb"), key=_natural):
         parts = path.relative_to(folder).parts
         if any(part.startswith((".", "__MACOSX")) for part in parts):
             continue
@@ -273,8 +305,7 @@ def collect(
             continue
         student = _student_of(parts, chapter, students)
         if student is None:
-            strangers.append((path, "its name tells nobody of the class" if students else
-                              "its name tells no student"))  # fmt: skip
+            strangers.append((path, nobody))
             continue
         found.setdefault((student, chapter), []).append(
             Submission(student, chapter, path, _when(path))
@@ -288,8 +319,9 @@ def collect(
     return latest, strangers
 
 
-def _natural(name: str) -> list[tuple[str, int]]:
-    """So that ``-10`` comes after ``-2``."""
+def _natural(path: Path) -> list[tuple[str, int]]:
+    """So that ``-10`` comes after ``-2``, and that after neither."""
+    name = path.with_suffix("").as_posix()
     return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
