@@ -36,6 +36,8 @@ import psutil
 GIB, MIB = 2**30, 2**20
 IMAGE = "mmlearn-grading"  # for docker or podman; built when it is first needed
 _HERE = Path(__file__).resolve()
+# Ubuntu's, since 24.04.
+_APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 _TICK = 0.2  # seconds between two looks at the memory
 # An ordinary user's PATH often lacks the folders of the system's tools.
 _TOOLS = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin:/sbin"}
@@ -267,7 +269,7 @@ def _how() -> str:
 
     Both are tried out, not guessed.
     """
-    found = _namespaces_work()
+    found = no_namespaces()
     if not found:
         return ""
     for engine in filter(None, map(shutil.which, ("docker", "podman"))):
@@ -280,7 +282,7 @@ def _how() -> str:
     )
 
 
-def _namespaces_work() -> str:
+def no_namespaces() -> str:
     """Try the kernel's namespaces on an empty program; what is wrong, empty if all is well."""
     if not sys.platform.startswith("linux"):
         return "it is no Linux"
@@ -299,7 +301,11 @@ def _namespaces_work() -> str:
         )
     if tried.returncode == 0:
         return ""
-    return (tried.stderr.strip().splitlines() or ["unshare failed"])[-1]
+    why = (tried.stderr.strip().splitlines() or ["unshare failed"])[-1]
+    with contextlib.suppress(OSError):
+        if _APPARMOR.read_text(encoding="utf-8").strip() == "1":
+            why += f" (an ordinary user may, after: sudo sysctl kernel.{_APPARMOR.name}=0)"
+    return why
 
 
 # --- Linux ------------------------------------------------------------------------------------

@@ -30,10 +30,8 @@ NAME = "mean"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project whose only chapter is small, and short limits."""
-    if reason := sandbox.why_not():
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    if reason := sandbox.no_namespaces():
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     root = tmp_path_factory.mktemp("grading")
     with pytest.MonkeyPatch.context() as monkeypatch:
         path = sample.project(root, monkeypatch)
@@ -161,7 +159,8 @@ def test_feedback_shows_answers_tests_points_and_what_is_wrong(graded: Path) -> 
 
 def test_feedback_makes_students_html_harmless(project: Path, tmp_path: Path) -> None:
     evil = (
-        "<script>alert(1)</script><img src=x onerror=alert(2)> [a](javascript:alert(3)) `1 < 2`\n\n"
+        "<script>alert(1)</script><img src=x onerror=alert(2)>\n\n"
+        "[a](javascript:alert(3)) `1 < 2`\n\n"
         "![mine](attachment:mine.png) ![there](https://example.org/there.png)"
     )
     given = made.answered(why=evil)

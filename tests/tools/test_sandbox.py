@@ -23,8 +23,8 @@ MIB = "b'1' * 2**20"
 
 @pytest.fixture(scope="module")
 def confines() -> None:
-    """Without a way to confine, what runs something is skipped, but fails in public runs."""
-    if reason := sandbox.why_not():
+    """Where the kernel does not confine, this is skipped, but fails in public runs."""
+    if reason := sandbox.no_namespaces():
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
 
 
@@ -241,7 +241,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """A machine whose kernel does not confine; where its container engines are."""
     engines: dict[str, str] = {}
     sandbox._how.cache_clear()
-    monkeypatch.setattr(sandbox, "_namespaces_work", lambda: "unshare is not permitted")
+    monkeypatch.setattr(sandbox, "no_namespaces", lambda: "unshare is not permitted")
     monkeypatch.setattr(sandbox.shutil, "which", engines.get)
     yield engines
     sandbox._how.cache_clear()
@@ -256,15 +256,19 @@ def test_without_a_way_to_confine_nothing_runs(
     assert "cannot confine it" in sandbox.why_not()
 
 
-def test_a_kernel_that_refuses_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_refuses_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not sys.platform.startswith("linux"):
-        assert sandbox._namespaces_work() == "it is no Linux"
+        assert sandbox.no_namespaces() == "it is no Linux"
         return
     refuses = [sys.executable, "-c", "raise SystemExit('unshare: not permitted')"]
     monkeypatch.setattr(sandbox, "_namespaces", lambda *a: refuses)
-    assert sandbox._namespaces_work() == "unshare: not permitted"
+    assert sandbox.no_namespaces() == "unshare: not permitted"
+    switch = tmp_path / "apparmor"
+    switch.write_text("1\n")
+    monkeypatch.setattr(sandbox, "_APPARMOR", switch)
+    assert "sysctl" in sandbox.no_namespaces()
     monkeypatch.setattr(sandbox, "_TOOLS", {"PATH": "/nowhere"})
-    assert "unshare, mount, umount" in sandbox._namespaces_work()
+    assert "unshare, mount, umount" in sandbox.no_namespaces()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the engine of this test is a script")
