@@ -343,7 +343,9 @@ def test_grading_finds_the_course(
 
 
 def test_a_real_chapter_is_graded(tmp_path: Path) -> None:
-    if reason := sandbox.why_not():
+    if reason := sandbox.no_namespaces():
+        if os.environ.get("CI"):
+            pytest.fail(reason)
         pytest.skip(reason)
     (chapter,) = common.chapters("gradient_descent")
     name, course = editions.assignment(chapter), tmp_path / "course"

@@ -107,7 +107,9 @@ def marks(root: Path) -> dict[str, dict[str, str]]:
 @pytest.fixture(scope="module")
 def graded(project: Path) -> dict[str, dict[str, str]]:
     """The table after the guide's first five steps."""
-    if reason := sandbox.why_not():
+    if reason := sandbox.no_namespaces():
+        if os.environ.get("CI"):
+            pytest.fail(reason)
         pytest.skip(reason)
     shown = block("id,").splitlines()
     assert [line.split(",")[0] for line in shown[1:]] == CLASS[:2]
