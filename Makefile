@@ -2,10 +2,15 @@
 PYTHON ?= python3
 CHAPTERS ?=
 SOLUTIONS ?= yes
+CLASS ?=
+COURSE ?=
+SUBMISSIONS ?=
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help book test falsify serve lab sync lock clean
+.PHONY: help book test student course grade falsify serve lab sync colab lock clean
 
-help book test falsify serve lab sync lock clean:
-	@$(PYTHON) -m tools $@ --chapters "$(CHAPTERS)" --solutions $(SOLUTIONS) --port $(PORT) $(if $(ALL),--all)
+help book test student course grade falsify serve lab sync colab lock clean:
+	@$(PYTHON) -m tools $@ --chapters "$(CHAPTERS)" --solutions $(SOLUTIONS) --port $(PORT) \
+		--class "$(CLASS)" --course "$(COURSE)" --submissions "$(SUBMISSIONS)" $(if $(ALL),--all) \
+		$(if $(FRESH),--fresh)

@@ -29,6 +29,7 @@ _MODULES = (
     "features",
     "baselines",
     "optim",
+    "autograd",
     "encoders",
     "train",
     "metrics",

@@ -129,6 +129,9 @@ def receptive_field(layers):
 class ConvNet(nn.Module):
     """Images into one vector each: convolution, normalisation, ReLU and pooling, repeated.
 
+    In the end each channel keeps its largest value over all places, so images of any size do, and
+    where in the image it was found is forgotten.
+
     Parameters
     ----------
     channels : int
@@ -156,7 +159,7 @@ class ConvNet(nn.Module):
         """Images (B, C, H, W), or (B, H, W), and their mask (B, 1); gives `Tokens` with T = 1."""
         if x.ndim == 3:
             x = x[:, None]
-        return Tokens(self.layers(x).mean(dim=(2, 3))[:, None], mask)
+        return Tokens(self.layers(x).amax(dim=(2, 3))[:, None], mask)
 
 
 def mean_of_tokens(encoded, present):

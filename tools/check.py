@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tools import commands, common, execute, form, notebooks, offline, site, sync
+from tools import colab, commands, common, execute, form, notebooks, offline, site, sync
 from tools.browser import NO_BROWSER, find_browser
 from tools.progress import Line, Status, run, tail
 
@@ -54,6 +54,9 @@ def check(chapters: Sequence[str]) -> int:
     slow = execute.over_budget(execute.times(chapters))
     executed.note = "; ".join(filter(None, [executed.note, *slow]))
     results.append(_pytest("notebooks", ["tests/notebooks"], alone=True))
+    results.append(proven := _stage("colab", step("colab"), alone=True))
+    if proven.verdict == "good":
+        proven.note = tail(LOGS / "colab.log", 1).strip()
     if missing := [c for c in common.chapters() if not _executed(c).exists()]:
         why = f"not executed: {', '.join(missing)}"
         results += [Result("site", "not run", note=why), Result("pages", "not run", note=why)]
@@ -237,6 +240,7 @@ def _executed(chapter: str) -> Path:
 STEPS: dict[str, Callable[[list[str]], int]] = {
     "form": _form,
     "execute": _execute,
+    "colab": colab.prove,
     "site": lambda _: site.build(),
 }
 

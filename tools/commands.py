@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tools import environment
 from tools.environment import ROOT
@@ -22,6 +23,7 @@ from tools.progress import Line, run, tail
 
 BUILD = ROOT / "_build"
 SITE = BUILD / "html"
+COURSE, GRADES = "course", "grades"  # in BUILD; they hold marks, which no command removes
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--outputs", action="store_true", help="sync: run, and store what agreement cells print"
     )
+    parser.add_argument(
+        "--class", dest="roster", default="", metavar="CSV", help="course, grade: the class list"
+    )
+    parser.add_argument("--course", default="", help="course, grade: the course's folder")
+    parser.add_argument("--submissions", default="", metavar="FOLDER", help="grade: what is graded")
     parser.add_argument("--port", type=int, default=8000, help="serve: where")
+    parser.add_argument("--fresh", action="store_true", help="colab: install the newest versions")
     parser.add_argument("--all", action="store_true", help="clean: the environment too")
     return parser
 
@@ -160,6 +168,47 @@ def falsify(given: argparse.Namespace) -> int:
     return fetch_for(names) or execute.falsify(names)
 
 
+def student(given: argparse.Namespace) -> int:
+    """Write the students' edition: the chapters without solutions and hidden tests."""
+    from tools import editions
+    from tools.common import chapters
+
+    return editions.student(chapters(given.chapters))
+
+
+def course(given: argparse.Namespace) -> int:
+    """Make a course for nbgrader, with each student's own numbers, or add to one."""
+    if not given.roster:
+        raise SystemExit(f"Say who is in the class: {_say('course', **{'class': 'class.csv'})}")
+    from tools import editions
+    from tools.common import chapters
+
+    students = editions.roster(Path(given.roster).expanduser())
+    return editions.course(chapters(given.chapters), students, _course(given))
+
+
+def grade(given: argparse.Namespace) -> int:
+    """Grade submissions, each confined, against a course or the book's chapters."""
+    if not given.submissions:
+        raise SystemExit(f"Say where they are: {_say('grade', submissions='folder')}")
+    from tools import editions, grading
+    from tools.common import chapters
+
+    folder = _course(given)
+    sources = editions.sources(given.chapters, folder if given.course or folder.exists() else None)
+    graded = [c for c in chapters(given.chapters) if editions.assignment(c) in sources]
+    submissions, roster = (Path(n).expanduser() for n in (given.submissions, given.roster))
+    out = (folder if given.course else BUILD) / GRADES
+    return fetch_for(graded) or grading.grade(
+        submissions, roster if given.roster else None, sources, out
+    )
+
+
+def _course(given: argparse.Namespace) -> Path:
+    """The course's folder."""
+    return Path(given.course).expanduser() if given.course else BUILD / COURSE
+
+
 def serve(given: argparse.Namespace) -> int:
     """Serve the site to this machine, until Ctrl-C."""
     from functools import partial
@@ -194,6 +243,15 @@ def sync(given: argparse.Namespace) -> int:
     return sync.main(given.check, chapters(given.chapters), given.outputs)
 
 
+def colab(given: argparse.Namespace) -> int:
+    """Run the chapters in a clean environment with what Colab brings."""
+    from tools import colab
+    from tools.common import chapters
+
+    names = chapters(given.chapters)
+    return fetch_for(names) or colab.prove(names, given.fresh)
+
+
 def lock(given: argparse.Namespace) -> int:
     """Write the versions of this environment to `requirements.lock`."""
     command = [sys.executable, "-m", "pip", "freeze", "--exclude-editable"]
@@ -220,11 +278,15 @@ def clean(given: argparse.Namespace) -> int:
     caches = [
         ROOT / name for name in (".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis")
     ]
-    folders = [BUILD, *caches, *([environment.VENV] if given.all else [])]
+    marks = [folder for folder in (BUILD / COURSE, BUILD / GRADES) if folder.exists()]
+    built = [path for path in BUILD.glob("*") if path not in marks] if marks else [BUILD]
+    folders = [*built, *caches, *([environment.VENV] if given.all else [])]
     there = [folder for folder in folders if folder.exists()]
     for folder in there:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
     print("removed: " + (", ".join(folder.name for folder in there) or "nothing was there"))
+    if marks:
+        print(f"kept, since marks cannot be built again: {', '.join(map(str, marks))}")
     return 0
 
 
@@ -240,10 +302,16 @@ COMMANDS = {
     "help": Command(help_, "say what there is", inside=False),
     "book": Command(book, "execute the chapters and build the site (SOLUTIONS=no: without them)"),
     "test": Command(test, "check everything: code, notebooks, claims, the site"),
+    "student": Command(
+        student, "write the students' edition, without solutions, to _build/student"
+    ),
+    "course": Command(course, "make an nbgrader course (CLASS=class.csv, COURSE=folder)"),
+    "grade": Command(grade, "grade submissions, confined (SUBMISSIONS=folder, CLASS=, COURSE=)"),
     "falsify": Command(falsify, "shuffle the labels: every claim has to fail"),
     "serve": Command(serve, "show the site at http://127.0.0.1:8000 (PORT=...)"),
     "lab": Command(lab, "open the chapters in JupyterLab"),
     "sync": Command(sync, "write the package's definitions into the chapters that show them"),
+    "colab": Command(colab, "run the chapters as on Colab (FRESH=yes: with the newest versions)"),
     "lock": Command(lock, "write this environment's versions to requirements.lock"),
     "clean": Command(clean, "remove what was built (ALL=yes: .venv too)", inside=False),
 }

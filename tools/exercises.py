@@ -40,8 +40,8 @@ def student(notebook: NotebookNode) -> NotebookNode:
     """The students' edition: solutions and hidden tests cut by nbgrader itself."""
     page = copy.deepcopy(notebook)
     resources: dict[str, Any] = {}
-    for preprocessor in (ClearSolutions(), ClearHiddenTests()):
-        preprocessor.log.setLevel(logging.CRITICAL)  # it raises what it logs
+    silent = logging.Logger("nbgrader", logging.CRITICAL)  # they raise what they log
+    for preprocessor in (ClearSolutions(log=silent), ClearHiddenTests(log=silent)):
         page, resources = preprocessor.preprocess(page, resources)
     return page
 

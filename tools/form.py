@@ -397,6 +397,8 @@ def _grading(_: str, notebook: NotebookNode) -> Iterator[str]:
             )
         elif kind != "answer" and not grading.get("points"):
             yield f"{where} earns no points; give it some"
+        if kind == "test" and "exercise_seed" in cell.source.replace(notebooks.SEED, ""):
+            yield f"{where} asks for the seed in another way than by `{notebooks.SEED}`"
         if grade_id in ids:
             yield f"{where} has the grade_id of another cell, {grade_id!r}; give it its own"
         ids.append(grade_id)

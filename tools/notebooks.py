@@ -218,6 +218,7 @@ def grading(cell: NotebookNode) -> NotebookNode:
 
 
 SOLUTION, HIDDEN = "SOLUTION", "HIDDEN TESTS"
+SEED = "mm.exercise_seed()"  # how every test asks for it, so that grading finds it
 
 
 def regions(source: str, marker: str) -> list[tuple[bool, str]]:

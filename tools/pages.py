@@ -1,4 +1,4 @@
-"""The parts of the appendix that the build writes: claims, times, the package, the data."""
+"""The parts of the appendix that the build writes: claims, times, exercises, package, data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 
 import mmlearn
 from tools import notebooks
-from tools.common import BUILD, ROOT
+from tools.common import BUILD, ROOT, chapters, notebook_path
 
 MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
@@ -128,6 +128,23 @@ def times(folder: str) -> str:
     return f"{table}\n\n## Versions\n\n{packages}"
 
 
+def exercises(folder: str) -> str:
+    """Every exercise, chapter by chapter: who grades it, points, difficulty, minutes."""
+    parts = []
+    for chapter in chapters():
+        rows = []
+        found = notebooks.exercises(notebooks.read(notebook_path(chapter)))
+        for exercise in found:
+            tested = any(part.cell.cell_type == "code" for part in exercise.parts)
+            row = [f"{exercise.number} {exercise.title}", "tests" if tested else "you, by a rubric"]
+            rows.append([*row, f"{exercise.points}", exercise.difficulty, f"{exercise.minutes}"])
+        points, minutes = sum(e.points for e in found), sum(e.minutes for e in found)
+        rows.append(["**Together**", "", f"**{points}**", "", f"**{minutes}**"])
+        table = _table(["Exercise", "Graded by", "Points", "Difficulty", "Minutes"], rows)
+        parts.append(f"### {_link(chapter, folder)}\n\n{table}")
+    return "\n\n".join(parts)
+
+
 def api(folder: str) -> str:
     """Every public module of the package, from its docstrings."""
     names = [
@@ -153,6 +170,7 @@ def data(folder: str) -> str:
 GENERATED: dict[str, Callable[[str], str]] = {
     "claims": claims,
     "times": times,
+    "exercises": exercises,
     "api": api,
     "data": data,
 }

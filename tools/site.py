@@ -230,7 +230,8 @@ def _versions() -> list[str]:
 def _structure(solutions: bool) -> str:
     """A hash of what shows on every page; when it changes, every page is made anew."""
     titles = [generated.title(page) for page in pages()]
-    files = [ROOT / "_config.yml", ROOT / "_toc.yml", Path(__file__), ROOT / "tools/sphinx_book.py"]
+    files = [ROOT / "_config.yml", ROOT / "_toc.yml"]
+    files += [ROOT / f"tools/{name}.py" for name in ("site", "sphinx_book", "colab")]
     files += sorted(path for path in (BOOK / "assets").rglob("*") if path.is_file())
     return _digest(iter(files), solutions, titles, _versions())
 

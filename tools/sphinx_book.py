@@ -11,6 +11,8 @@ from docutils import nodes
 from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
 
+from tools import colab
+
 # The scripts that a page needs, MathJax aside; whatever else an extension adds is left out.
 SCRIPTS = {
     "documentation_options.js",
@@ -22,7 +24,6 @@ SCRIPTS = {
     "book.js",
     "mathjax.js",
 }
-STUDENT_BRANCH = "student"  # what Colab opens: the same notebooks with the solutions cut
 
 
 def _filename(script: Any) -> str:
@@ -58,11 +59,7 @@ def add_page_facts(
     if suffix:
         context["edit_url"] = f"{url}/edit/{options['repository_branch']}/{pagename}{suffix}"
     if suffix == ".ipynb":
-        place = url.removeprefix("https://github.com/")
-        context["colab_url"] = (
-            "https://colab.research.google.com/github/"
-            f"{place}/blob/{STUDENT_BRANCH}/{pagename}{suffix}"
-        )
+        context["colab_url"] = colab.chapter_url(pagename.removeprefix("book/"))
     context["description"] = (
         _first_paragraph(doctree) if isinstance(doctree, nodes.document) else ""
     )

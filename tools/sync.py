@@ -20,20 +20,28 @@ from nbformat import NotebookNode
 
 from tools import common, execute, notebooks
 
-# pip is given the versions that Colab has as constraints: what is there stays as it is.
+# pip is given the versions that Colab has as constraints: what is there stays as it is, or pip
+# refuses. So nothing that a kernel may have loaded is replaced, and none has to be restarted.
 SETUP = """\
 # On Colab: install the book's package and what it lacks; what is there keeps its version.
 import importlib.util
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 if "google.colab" in sys.modules and importlib.util.find_spec("mmlearn") is None:
-    pip = [sys.executable, "-m", "pip"]
-    with Path("/tmp/installed.txt").open("w") as installed:
-        subprocess.run([*pip, "list", "--format=freeze"], stdout=installed, check=True)
+    pip = [sys.executable, "-m", "pip", "--no-color", "--disable-pip-version-check"]
+    there = Path(tempfile.gettempdir(), "there.txt")
+    with there.open("w") as file:
+        subprocess.run([*pip, "list", "--format=freeze"], stdout=file, check=True)
     book = "mmlearn-book @ git+{url}"
-    subprocess.run([*pip, "install", "--quiet", "-c", installed.name, book], check=True)"""
+    install = [*pip, "install", "--constraint", there, book]
+    done = subprocess.run(install, capture_output=True, text=True)
+    if done.returncode:
+        why = "The book's package could not be installed. Is there a network?"
+        said = (done.stdout + done.stderr).splitlines()[-15:]
+        raise SystemExit("\\n".join([why, *said]))"""
 
 _HEADER = re.compile(r"# (mmlearn(?:\.\w+){2,})")
 

@@ -7,7 +7,7 @@ import os
 import pytest
 from nbformat import NotebookNode
 
-from tools import common, exercises, notebooks
+from tools import common, editions, exercises, notebooks
 
 CHAPTERS = common.chapters(os.environ.get("CHAPTERS", ""))
 
@@ -33,12 +33,13 @@ def ran(
 ) -> list[NotebookNode]:
     """The blank edition, the solved one, then each round of wrong answers: one kernel for all."""
     # The blank one comes first, so that no answer is left over that could help it.
-    editions = [exercises.student(source), source]
-    for answers in rounds:
-        wrong = {answer.grade_id: answer.source for answer in answers}
-        editions.append(exercises.with_answers(source, wrong))
+    pages = [exercises.student(source), source]
+    for number, answers in enumerate(rounds):
+        wrong = exercises.with_answers(source, {a.grade_id: a.source for a in answers})
+        # Each round meets other numbers, as each student of a class does.
+        pages.append(editions.with_numbers(wrong, f"student {number}"))
     folder = common.notebook_path(chapter).parent
-    return exercises.run(editions, common.kernel_env("smoke"), folder)
+    return exercises.run(pages, common.kernel_env("smoke"), folder)
 
 
 def test_solutions_earn_every_point(ran: list[NotebookNode]) -> None:

@@ -79,7 +79,13 @@ def test_exercise_seed_depends_on_the_student_alone(monkeypatch):
     assert ada == mm.exercise_seed()
     monkeypatch.setenv("MMLEARN_STUDENT", "grace")
     assert ada != mm.exercise_seed()
+    assert ada == mm.exercise_seed("ada")
     assert 0 <= ada < 2**32
+
+
+def test_without_a_student_everybody_meets_the_same_numbers(monkeypatch):
+    monkeypatch.delenv("MMLEARN_STUDENT", raising=False)
+    assert mm.exercise_seed() == mm.exercise_seed("")
 
 
 def test_importing_is_light():

@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 
 import mmlearn
 from tests.site import checks, sample
-from tools import common, exercises, notebooks, pages, site
+from tools import colab, common, exercises, notebooks, pages, site
 
 CHAPTER_PAGE = f"book/{sample.CHAPTER}.html"
 
@@ -158,6 +158,11 @@ def test_every_module_of_the_package_is_described(book: checks.Pages) -> None:
     public = {name for name in mmlearn.__all__ if inspect.ismodule(getattr(mmlearn, name))}
     assert described == {f"mmlearn.{name}" for name in public}
     assert page.select_one("#mmlearn\\.runtime\\.start")
+
+
+def test_the_colab_button_opens_what_is_published(small_pages: checks.Pages) -> None:
+    (link,) = small_pages.soups[CHAPTER_PAGE].select("a.mm-run")
+    assert link["href"] == colab.chapter_url(sample.CHAPTER)
 
 
 def test_every_data_card_is_shown(book: checks.Pages) -> None:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.site import checks
-from tools import common, notebooks, site
+from tools import colab, common, notebooks, site
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,7 @@ def test_colab_opens_the_students_edition(book: checks.Pages, chapters: list[str
         (link,) = book.soups[f"book/{chapter}.html"].select("a.mm-run")
         assert link["href"].startswith("https://colab.research.google.com/github/")
         assert link["href"].endswith(f"/blob/student/book/{chapter}.ipynb")
+        assert link["href"] == colab.chapter_url(chapter)
 
 
 def test_hidden_tests_stay_hidden(book: checks.Pages, chapters: list[str]) -> None:

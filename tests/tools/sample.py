@@ -219,7 +219,8 @@ def project(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "mmlearn" / "toy.py").write_text(TOY, encoding="utf-8")
     (root / "data").mkdir()
     (root / "data" / "sources.txt").write_text("", encoding="utf-8")
-    (root / "_config.yml").write_text(json.dumps({"repository": {"url": REPOSITORY}}))
+    config = {"repository": {"url": REPOSITORY, "branch": "main"}}
+    (root / "_config.yml").write_text(json.dumps(config), encoding="utf-8")
     entry = {"file": f"book/{CHAPTER}"}
     (root / "_toc.yml").write_text(json.dumps({"root": "book/welcome", "chapters": [entry]}))
     page = notebooks.with_tags_table("# How\n\n<!-- tags:begin --><!-- tags:end -->\n")

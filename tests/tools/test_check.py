@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -196,13 +197,17 @@ def test_the_closing_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert any(line.startswith("lint") and "FAILED" in line for line in shown)
 
 
-def test_every_stage_is_run_also_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_stage_is_run_also_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     ran = []
 
     def stage(name: str, *_: object, **__: object) -> Result:
         ran.append(name)
         return Result(name, "FAILED" if name == "lint" else "good")
 
+    (tmp_path / "colab.log").write_text("a chapter\nall of it installed\n", encoding="utf-8")
+    monkeypatch.setattr(check, "LOGS", tmp_path)
     monkeypatch.setattr(check, "_stage", stage)
     monkeypatch.setattr(check, "_pytest", stage)
     monkeypatch.setattr(check, "_nbval", lambda chapters: stage("nbval"))
@@ -212,8 +217,10 @@ def test_every_stage_is_run_also_after_a_failure(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(common, "chapters", lambda: [])
     monkeypatch.setenv("CHAPTERS", "")
     assert check.check([]) == 1
+    assert re.search(r"^colab +good .*  all of it installed$", capsys.readouterr().out, re.M)
     assert ran == [
-        "lint", "package", "tools", "form", "nbval", "chapters", "notebooks", "site", "pages",
+        "lint", "package", "tools", "form", "nbval", "chapters", "notebooks", "colab", "site",
+        "pages",
     ]  # fmt: skip
 
 

@@ -53,11 +53,21 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
     assert "'bok'" in said and "book" in said
 
 
-@pytest.mark.parametrize("command", ["book", "test", "falsify", "sync"])
+@pytest.mark.parametrize("command", ["book", "test", "student", "falsify", "sync"])
 @pytest.mark.usefixtures("inside")
 def test_an_unknown_chapter_is_refused(command: str) -> None:
     with pytest.raises(SystemExit, match=r"'nowhere'.*2_optimisation/gradient_descent"):
         commands.main([command, "--chapters", "nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("command", "needs"),
+    [("course", r"(CLASS=|--class )class\.csv"), ("grade", r"(SUBMISSIONS=|--submissions )folder")],
+)
+@pytest.mark.usefixtures("inside")
+def test_what_a_command_cannot_do_without_is_asked_for(command: str, needs: str) -> None:
+    with pytest.raises(SystemExit, match=f"{command} {needs}$"):
+        commands.main([command])
 
 
 def test_too_old_a_python_is_told_so() -> None:
@@ -161,3 +171,20 @@ def test_clean_removes_what_was_built_and_no_more(
     assert sorted(path.name for path in tmp_path.iterdir()) == [".venv", "book"]
     assert commands.main(["clean", "--all"]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["book"]
+
+
+def test_clean_keeps_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "ROOT", tmp_path)
+    monkeypatch.setattr(commands, "BUILD", tmp_path / "_build")
+    monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
+    for folder in ("course", "grades", "html"):
+        (tmp_path / "_build" / folder).mkdir(parents=True)
+        (tmp_path / "_build" / folder / "gradebook.db").touch()
+    (tmp_path / "_build" / "times.json").touch()
+    assert commands.main(["clean", "--all"]) == 0
+    left = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*.db"))]
+    assert left == ["_build/course/gradebook.db", "_build/grades/gradebook.db"]
+    assert len(list((tmp_path / "_build").iterdir())) == 2
+    assert "marks cannot be built again" in capsys.readouterr().out

@@ -266,6 +266,10 @@ BROKEN: dict[str, tuple[Break, str]] = {
         both(graded(TEST1, points=0), swap(EX1, "*2 points", "*0 points")),
         "earns no points",
     ),
+    "seed by another name": (
+        swap(TEST1, "mm.exercise_seed()", "mm.runtime.exercise_seed()"),
+        "asks for the seed in another way",
+    ),
     "same grade_id": (graded("def scale_2", grade_id="scale-1"), "the grade_id of another cell"),
     "graded elsewhere": (
         both(

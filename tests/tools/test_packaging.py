@@ -15,6 +15,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tools.commands import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 OURS = {"mmlearn", "tools", "tests"}
@@ -113,3 +115,76 @@ def test_the_public_runs_take_the_oldest_and_the_newest_python() -> None:
     ]
     assert used == [min(stated, key=Version), max(stated, key=Version)]
     assert PROJECT["requires-python"] == f">={min(stated, key=Version)}"
+
+
+# --- the public runs ----------------------------------------------------------------------------
+
+WORKFLOWS = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / ".github/workflows").glob("*.yml"))
+}
+
+
+def workflow_faults(name: str, text: str) -> list[str]:
+    """What is wrong with a workflow: what it calls is not there, or it may do what it need not."""
+    flow = yaml.safe_load(text)
+    faults = []
+    if name != "pages.yml" and flow["permissions"] != {"contents": "read"}:
+        faults.append(f"{name} may do more than read")
+    for job, about in flow["jobs"].items():
+        if not 0 < about.get("timeout-minutes", 0) <= 120:
+            faults.append(f"{name}, {job} may run for hours")
+        for step in about["steps"]:
+            uses, runs = step.get("uses", "actions/x@v1"), step.get("run", "")
+            if not re.fullmatch(r"actions/[\w-]+@v\d+", uses):
+                faults.append(f"{name}, {job}: {uses} is no pinned action of GitHub's own")
+            faults += [
+                f"{name}, {job}: there is no command {command}"
+                for command in re.findall(r"\bmake (\w+)", runs)
+                if command not in COMMANDS
+            ]
+            faults += [
+                f"{name}, {job}: there is no module {module}"
+                for module in re.findall(r"-m (tools\.\w+)", runs)
+                if not (ROOT / f"{module.replace('.', '/')}.py").exists()
+            ]
+    return faults
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_workflows_call_what_there_is_and_may_do_no_more_than_they_need(name: str) -> None:
+    assert workflow_faults(name, WORKFLOWS[name]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("pages.yml", "make student", "make students", "there is no command students"),
+        ("pages.yml", "tools.publish", "tools.published", "there is no module tools.published"),
+        ("test.yml", "contents: read", "contents: write", "may do more than read"),
+        ("test.yml", "actions/checkout@v5", "else/checkout@main", "is no pinned action"),
+        ("weekly.yml", "timeout-minutes: 60", "timeout-minutes: 600", "may run for hours"),
+    ],
+)
+def test_the_check_of_workflows_sees_what_is_wrong(
+    name: str, old: str, new: str, said: str
+) -> None:
+    assert old in WORKFLOWS[name]
+    (fault,) = workflow_faults(name, WORKFLOWS[name].replace(old, new))
+    assert said in fault
+
+
+def test_the_students_edition_is_published_before_the_site_that_links_to_it() -> None:
+    flow = yaml.safe_load(WORKFLOWS["pages.yml"])
+    assert flow[True] == {"push": {"branches": ["main"]}, "workflow_dispatch": None}  # on: is True
+    assert flow["permissions"]["contents"] == "write"
+    assert flow["concurrency"] == {"group": "pages", "cancel-in-progress": False}
+    steps = [step.get("run") or step["uses"] for step in flow["jobs"]["site"]["steps"]]
+    wanted = ["make book", "make student", ".venv/bin/python -m tools.publish"]
+    assert [step for step in steps if step in wanted] == wanted
+    assert steps.index(wanted[-1]) < steps.index("actions/deploy-pages@v4")
+
+
+def test_the_weekly_run_proves_the_newest_versions_on_colab() -> None:
+    flow = yaml.safe_load(WORKFLOWS["weekly.yml"])
+    assert "make colab FRESH=yes" in [s.get("run") for s in flow["jobs"]["colab"]["steps"]]

@@ -7,8 +7,10 @@ import re
 from itertools import pairwise
 
 import pytest
+from nbgrader.utils import is_grade
 
-from tools.common import BOOK
+from tools import notebooks, pages
+from tools.common import BOOK, chapters, notebook_path
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CITED = re.compile(r"\(((?:[A-Z]\w+)[^()]*?) (\d{4})\)")
@@ -58,3 +60,20 @@ def test_references_hold_what_the_errata_cite() -> None:
     assert uncited(text, references) == []
     assert uncited(text.replace("Graves et al. 2006", "Graves et al. 2007"), references)
     assert uncited(text, references.replace("Wöllmer", "Wollmer"))
+
+
+def test_the_instructors_guide_lists_every_exercise_with_its_points() -> None:
+    page = (BOOK / "appendix" / "instructors.md").read_text(encoding="utf-8")
+    parts = pages.fill(page, "book/appendix/instructors").split("\n### ")[1:]
+    for chapter, part in zip(chapters(), parts, strict=True):
+        notebook = notebooks.read(notebook_path(chapter))
+        points = [c.metadata.nbgrader.points for _, c in notebooks.cells(notebook) if is_grade(c)]
+        found = re.findall(r"^\| (.+?) \|.*?\| (\d+) \| (\w+) \| (\d+) \|$", part, re.MULTILINE)
+        assert [int(number) for _, number, _, _ in found] == points
+        titles = [cell.source for _, cell in notebooks.cells(notebook, "markdown")]
+        for row, (title, _, difficulty, minutes) in enumerate(found, 1):
+            (prompt,) = [t for t in titles if t.startswith(f"### Exercise {row}:")]
+            assert title.removeprefix(f"{row} ") in prompt.splitlines()[0]
+            assert f"· {difficulty} · {minutes} minutes*" in prompt
+        assert f"| **Together** |  | **{sum(points)}** |" in part
+        assert f"]({'../' + chapter}.ipynb)" in part.splitlines()[0]

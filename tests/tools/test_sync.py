@@ -219,16 +219,18 @@ def test_outputs_of_agreement_cells_are_stored_from_a_run(chapter: Path) -> None
 # --- the set-up cell --------------------------------------------------------------------------
 
 
-def run_setup(patch: pytest.MonkeyPatch, colab: bool, there: bool) -> list[list[str]]:
+def run_setup(
+    patch: pytest.MonkeyPatch, colab: bool, there: bool, fails: str = ""
+) -> list[list[str]]:
     """What the set-up cell installs on Colab or elsewhere, with mmlearn there or not."""
     calls: list[list[str]] = []
     really = subprocess.run
 
-    def run(command: list[str], **options: Any) -> None:
-        if "install" in command:
-            calls.append(command)
-        else:
-            really(command, **options)
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        if "install" not in command:
+            return really(command, **options)
+        calls.append(command)
+        return subprocess.CompletedProcess(command, 1 if fails else 0, "", fails)
 
     patch.setattr(subprocess, "run", run)
     patch.setattr("importlib.util.find_spec", lambda _: "there" if there else None)
@@ -245,10 +247,22 @@ def test_setup_does_nothing_where_nothing_is_missing(
     assert run_setup(monkeypatch, colab, there) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Colab is Linux; the cell writes to /tmp")
-def test_setup_installs_on_colab_and_upgrades_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    ((*_, quiet, constrain, constraints, book),) = run_setup(monkeypatch, colab=True, there=False)
-    assert (quiet, constrain) == ("--quiet", "-c")
+def test_setup_installs_on_colab_and_upgrades_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ((*_, constrain, constraints, book),) = run_setup(monkeypatch, colab=True, there=False)
+    assert constrain == "--constraint"
     assert book == f"mmlearn-book @ git+{sample.REPOSITORY}"
     numpy = f"numpy=={importlib.metadata.version('numpy')}"
     assert numpy in Path(constraints).read_text(encoding="utf-8").splitlines()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_setup_says_in_one_line_what_is_wrong_and_then_what_pip_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run_setup(monkeypatch, colab=True, there=False, fails="a\n" * 99 + "fatal: no host")
+    why, *said = str(stopped.value).splitlines()
+    assert why == "The book's package could not be installed. Is there a network?"
+    assert said == [*"a" * 14, "fatal: no host"]
