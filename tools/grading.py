@@ -17,7 +17,7 @@ import secrets
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
@@ -62,30 +62,23 @@ class Runner:
     def run(self, chapter: Chapter, page: NotebookNode, student: str) -> NotebookNode:
         """Run a restored notebook.
 
-        A cell that ends its process costs its own points: the others run in a new one, without it.
-
         Returns
         -------
         NotebookNode
-            A copy whose cells have their errors as outputs.
+            A copy whose cells have their errors as outputs. Whatever happens, there is one: a
+            submission is not to keep the others from being graded.
         """
         page = copy.deepcopy(page)
         if page.metadata.get("mmlearn", {}).get("fault"):
             return _unmarked(page)
-        sources = [c.source for c in editions.with_numbers(page, student).cells]
-        last = max(i for i, cell in enumerate(page.cells) if is_grade(cell))
-        todo = [i for i in range(last + 1) if page.cells[i].cell_type == "code"]
-        deadline = time.monotonic() + SUBMISSION_SECONDS
-        lost: dict[int, str] = {}
-        while True:
-            died = self._attempt(chapter, page, student, sources, todo, lost, deadline)
-            if died is None:
-                return page
-            if not any(is_theirs(cell) for cell in page.cells[:died]):
-                page.metadata.mmlearn = NotebookNode(  # no key: it is graded again the next time
-                    fault=f"the chapter itself did not run ({lost[died]}): grade again"
-                )
-                return _unmarked(page)
+        try:
+            self._run(chapter, page, student)
+        except Exception as error:
+            # Without a key: it is graded again the next time.
+            why = submissions.clean(f"{type(error).__name__}: {error}")
+            page.metadata.mmlearn = NotebookNode(fault=f"it could not be run ({why}); grade again")
+            return _unmarked(page)
+        return page
 
     def fault(self, chapter: Chapter) -> str:
         """Why the chapter's own solutions do not get all points here; empty if they do."""
@@ -97,47 +90,51 @@ class Runner:
         short = [name for name, (got, most) in points.items() if got not in (None, most)]
         return f"{', '.join(short)}: not all points" if short else ""
 
-    def _attempt(
-        self,
-        chapter: Chapter,
-        page: NotebookNode,
-        student: str,
-        sources: Sequence[str],
-        todo: Sequence[int],
-        lost: dict[int, str],
-        deadline: float,
-    ) -> int | None:
-        """Run the cells in one box; that which ended it, if others were still to come."""
+    def _run(self, chapter: Chapter, page: NotebookNode, student: str) -> None:
+        """Run the cells up to the last test.
+
+        One that ends its process costs its own points: the others run in a new one, without it.
+        """
+        ours = {c.id: c.source for c in editions.with_numbers(chapter.source, student).cells}
+        last = max(i for i, cell in enumerate(page.cells) if is_grade(cell))
+        todo = [cell for cell in page.cells[: last + 1] if cell.cell_type == "code"]
+        first = next(i for i, cell in enumerate(todo) if is_theirs(cell))
         env = box_env() | {"MMLEARN_STUDENT": student}
-        with self._box(env) as box:
-            for i in todo:
-                cell = page.cells[i]
-                if self.stopped:
-                    raise KeyboardInterrupt
-                if i not in lost:
-                    own = any(is_theirs(c) for c in page.cells[: i + 1])
-                    seconds = min(CELL_SECONDS if own else SUBMISSION_SECONDS,
-                                  deadline - time.monotonic())  # fmt: skip
+        deadline = time.monotonic() + SUBMISSION_SECONDS
+        lost: set[str] = set()
+        judged: set[str] = set()
+        again = True
+        while again:
+            again = False
+            with self._box(env) as box:
+                for number, cell in enumerate(todo):
+                    if cell.id in lost:
+                        continue
+                    if (left := deadline - time.monotonic()) <= 0:
+                        _give_up(c for c in todo if c.id not in judged)
+                        return
+                    book = not is_theirs(cell)
+                    source = ours[cell.id] if book else cell.source
+                    seconds = min(CELL_SECONDS, left) if number >= first else left
                     try:
-                        if seconds <= 0:
-                            raise sandbox.StoppedError(f"all took more than {SUBMISSION_SECONDS} s")
-                        answer = _ask(
-                            box, sources[i], seconds, not is_theirs(cell), chapter.answered
-                        )
+                        cell.outputs = _ask(box, source, seconds, book, chapter)
                     except sandbox.StoppedError as stop:
-                        lost[i] = str(stop)
-                        cell.outputs = [_error("Stopped", lost[i])]
-                        if seconds <= 0:
-                            continue
-                        return i if i != todo[-1] else None
-                    cell.outputs = _outputs(answer, chapter)
-        return None
+                        if number < first:
+                            raise
+                        cell.outputs = [_error("Stopped", str(stop), chapter)]
+                        lost.add(cell.id)
+                        again = number < len(todo) - 1
+                        break
+                    finally:
+                        judged.add(cell.id)
 
     @contextlib.contextmanager
     def _box(self, env: Mapping[str, str]) -> Iterator[sandbox.Box]:
         with sandbox.Box(["/cells.py"], read=box_files(), env=env, limits=LIMITS) as box:
             self.boxes.add(box)
             try:
+                if self.stopped:  # looked at when `stop` can see the box, or none of both would
+                    raise KeyboardInterrupt
                 yield box
             finally:
                 self.boxes.remove(box)
@@ -145,46 +142,48 @@ class Runner:
 
 def _unmarked(page: NotebookNode) -> NotebookNode:
     """A page whose tests say why they were not run."""
-    for _, cell in notebooks.cells(page, "code"):
-        cell.outputs = [_error("Stopped", page.metadata.mmlearn.fault)] if is_grade(cell) else []
+    _give_up(page.cells, page.metadata.mmlearn.fault)
     return page
 
 
+def _give_up(cells: Iterable[NotebookNode], why: str = "") -> None:
+    for cell in cells:
+        if cell.cell_type == "code":
+            why = why or f"the submission took more than {SUBMISSION_SECONDS} s"
+            cell.outputs = [_error("Stopped", why)] if is_grade(cell) else []
+
+
 def _ask(
-    box: sandbox.Box, source: str, seconds: float, book: bool, answers: Sequence[str]
-) -> dict[str, Any]:
-    """Have one cell run; what became of it, in the form that `tools.cells` gives it.
+    box: sandbox.Box, source: str, seconds: float, book: bool, chapter: Chapter
+) -> list[NotebookNode]:
+    """Have one cell run (see `tools.cells`); its outputs, as nbgrader reads them for the mark.
 
     The answer carries a word that the cell does not know: what it writes by itself is none.
     """
     token = secrets.token_hex(8)
-    cell = {"source": source, "seconds": seconds, "book": book, "answers": list(answers)}
+    cell = {"source": source, "seconds": seconds, "book": book, "answers": chapter.answered}
     line = box.ask(json.dumps({"token": token, "cell": cell}), seconds + GRACE_SECONDS)
     try:
         answer = json.loads(line)
         if answer["token"] != token:
             raise ValueError
-        return {"error": answer["error"] and [str(part) for part in answer["error"][:2]],
-                "value": answer["value"] and str(answer["value"])}  # fmt: skip
+        if answer["error"]:
+            kind, message = map(str, answer["error"])
+            return [_error(kind if kind.isidentifier() else "Exception", message, chapter)]
+        if answer["value"] is None:
+            return []
+        # By which a test may give a part of the points.
+        data = {"text/plain": submissions.clean(answer["value"])}
+        return [nbformat.v4.new_output("execute_result", data, execution_count=None)]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise sandbox.StoppedError("it wrote where the result of a test is written") from None
 
 
-def _outputs(answer: Mapping[str, Any], chapter: Chapter) -> list[NotebookNode]:
-    """A cell's outputs, as nbgrader reads them for the mark."""
-    if answer["error"]:
-        kind, message = answer["error"]
-        kind = kind if kind.isidentifier() else "Exception"
-        if any(line in message for line in chapter.secrets):
-            message = "the message quotes the tests and is left out"
-        return [_error(kind[:60], submissions.clean(message))]
-    if answer["value"] is not None:  # by which a test may give a part of the points
-        data = {"text/plain": answer["value"]}
-        return [nbformat.v4.new_output("execute_result", data, execution_count=None)]
-    return []
-
-
-def _error(kind: str, message: str) -> NotebookNode:
+def _error(kind: str, message: str, chapter: Chapter | None = None) -> NotebookNode:
+    """An error as an output; what it says may be a student's."""
+    if chapter and any(line in message for line in chapter.secrets):
+        message = "the message quotes the tests and is left out"
+    kind, message = kind[:60], submissions.clean(message)
     said = f"{kind}: {message}" if message else kind
     return nbformat.v4.new_output("error", ename=kind, evalue=message, traceback=[said])
 
@@ -279,7 +278,7 @@ def _grade(folder: Path, roster: Path | None, sources: Mapping[str, Path], out: 
         for chapter in chapters.values():
             handed_in = notes.get((student.id, chapter.name))
             one = marks.row(book, chapter, student, handed_in or [])
-            if one.status == "missing" and handed_in is not None:
+            if handed_in is not None and chapter.name in failed:
                 one.status, one.notes = "not graded", [failed[chapter.name]]
             rows.append(one)
             if one.marks:
@@ -318,7 +317,11 @@ def _work(
             for name in dict.fromkeys(one.chapter for one, _, _ in jobs):
                 if proved.get(name) != states[name]:
                     line.show(f"trying the solutions of {name}")
-                    if fault := runner.fault(chapters[name]):
+                    fault = runner.fault(chapters[name])
+                    if fault:  # it may be that something has to be computed and kept first
+                        exercises.run([chapters[name].source], common.kernel_env("smoke"))
+                        fault = runner.fault(chapters[name])
+                    if fault:
                         failed[name] = f"{name}'s own solutions fail here: {fault}"
                     else:
                         proved[name] = states[name]
@@ -385,7 +388,7 @@ def _summary(
         if one.status == "not graded":
             print(f"NOT GRADED {one.student.id}, {one.chapter.name}: {'; '.join(one.notes)}")
     for path, why in strangers:
-        print(f"NOT GRADED {path.name}: {why}")
+        print(f"NOT GRADED {submissions.clean(path.name)}: {why}")
     for fault in failed.values():
         print(f"FAULT {fault}")
     print(f"The table: {out / 'grades.csv'}\nFeedback: {out / 'feedback'}")

@@ -10,6 +10,7 @@ import contextlib
 import copy
 import csv
 import datetime
+import html
 import io
 import logging
 import re
@@ -65,11 +66,12 @@ class Marks:
         return self.folder / "autograded" / student / chapter.name / f"{chapter.name}.ipynb"
 
     def graded(self, chapter: Chapter, student: str) -> NotebookNode | None:
-        """A graded notebook, if it was graded to the end."""
+        """A graded notebook, if it was graded to the end, and here."""
         try:
-            return notebooks.read(self.path(chapter, student))
+            page = notebooks.read(self.path(chapter, student))
         except (OSError, notebooks.NotebookError):
             return None
+        return page if "mmlearn" in page.metadata else None
 
     def enrol(self, chapter: Chapter) -> None:
         """Enter what there is to be marked, unless it is there.
@@ -231,15 +233,15 @@ class Row:
 def row(marks: Marks, chapter: Chapter, student: Student, notes: Iterable[str]) -> Row:
     """A student's line for a chapter, from the gradebook and the notebook as it was graded."""
     found = Row(student, chapter, notes=list(notes), marks=marks.of(chapter, student.id))
-    page = marks.graded(chapter, student.id)
-    if not found.marks or page is None:
+    if not found.marks:
         return found
     found.status = "graded"
-    if fault := page.metadata.mmlearn.get("fault"):
+    page = marks.graded(chapter, student.id)
+    if fault := page.metadata.mmlearn.fault if page else "":
         found.status = "not graded"
         found.notes.insert(0, fault)
         return found
-    said = faults(chapter, page)
+    said = faults(chapter, page) if page else {}
     for grade_id, mark in found.marks.items():
         if mark.waits:
             found.status = "waiting"
@@ -386,8 +388,7 @@ def feedback(marks: Marks, one: Row) -> str:
     what a person wrote about an answer.
     """
     chapter, student = one.chapter, one.student.id
-    page = marks.graded(chapter, student)
-    assert page is not None
+    page = marks.graded(chapter, student) or NotebookNode(cells=[])
     shown = {grade_id_of(cell): cell.source for cell in chapter.blank.cells if is_grade(cell)}
     page.cells = [] if one.status == "not graded" else _exercises(page)
     resources = marks.resources(chapter, student)
@@ -441,8 +442,11 @@ class _Page(HTMLExporter):
     @pass_context
     def markdown2html(self, context: Any, source: str) -> str:
         """A Markdown cell as HTML that can do nothing."""
-        made = super().markdown2html(context, source)
-        return bleach.clean(made, tags=_TAGS, attributes=_allowed, protocols=_PROTOCOLS)
+        try:
+            made = super().markdown2html(context, source)
+            return bleach.clean(made, tags=_TAGS, attributes=_allowed, protocols=_PROTOCOLS)
+        except Exception:  # a text that is made to break it is shown as it is
+            return f"<pre>{html.escape(source)}</pre>"
 
 
 _TAGS = {"a", "blockquote", "br", "code", "del", "details", "div", "em", "hr", "img", "li", "ol"}

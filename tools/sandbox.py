@@ -182,7 +182,8 @@ class Box:
             if not chunk and end is None:
                 break
             if not chunk:
-                raise self._stopped("it ended itself, or took more than it may")
+                said = self.written.decode(errors="replace")[-500:].strip()
+                raise self._stopped(f"it ended itself, or took more than it may {said}".strip())
             self.written += chunk
         found, _, self.written = self.written.partition(end) if end else (self.written, b"", b"")
         return found

@@ -23,6 +23,7 @@ from tools import exercises, notebooks
 from tools.editions import Student
 
 MOST_BYTES = 32 * 2**20  # of a file that is handed in
+MOST_CELLS, MOST_TEXT = 1_000, 100_000  # in a notebook; characters in a cell
 MOST_CHARACTERS = 300  # of a text that is passed on
 
 
@@ -168,10 +169,8 @@ def restored(chapter: Chapter, given: NotebookNode) -> NotebookNode:
             cell.outputs, cell.execution_count = [], None
         if is_solution(cell):
             cell.source = answers.get(i, blank).source
-            if cell.cell_type == "markdown" and isinstance(
-                answers.get(i, {}).get("attachments"), dict
-            ):
-                cell.attachments = answers[i].attachments  # pictures
+            if cell.cell_type == "markdown" and (pictures := _pictures(answers.get(i, blank))):
+                cell.attachments = pictures
         if notebooks.grading(cell):
             cell.metadata.nbgrader.checksum = compute_checksum(blank)  # so that blank is known
         # Where the answer's own cell is lost, what was written in its place follows the blank one.
@@ -201,6 +200,16 @@ def unusual(page: NotebookNode) -> list[str]:
     return sorted(found)
 
 
+def _pictures(cell: NotebookNode) -> dict[str, dict[str, str]]:
+    """What is attached to a Markdown cell, as far as it is in order."""
+    found = cell.get("attachments")
+    return {
+        str(name): {"image/png": data["image/png"]}
+        for name, data in (found if isinstance(found, dict) else {}).items()
+        if isinstance(data, dict) and re.fullmatch(r"[\w+/=\s]+", str(data.get("image/png", "")))
+    }
+
+
 def _add(page: NotebookNode, sources: list[str]) -> None:
     for source in sources:
         page.cells.append(nbformat.v4.new_code_cell(source, id=f"own-{len(page.cells)}"))
@@ -208,6 +217,7 @@ def _add(page: NotebookNode, sources: list[str]) -> None:
 
 
 def grade_id_of(cell: NotebookNode) -> str:
+    """A cell's name in nbgrader's metadata, which a stranger may have written; empty if none."""
     grading = cell.metadata.get("nbgrader")
     found = grading.get("grade_id") if isinstance(grading, dict) else None
     return found if isinstance(found, str) else ""
@@ -265,9 +275,16 @@ def read(path: Path) -> NotebookNode:
         for cell in page.cells:
             if not isinstance(cell.source, str) or not isinstance(cell.metadata, dict):
                 raise ValueError("a cell has no text")
+            if len(cell.source) > MOST_TEXT or len(page.cells) > MOST_CELLS:
+                raise OverflowError
             cell.cell_type = str(cell.cell_type)
+            cell.source = cell.source.encode(errors="replace").decode()  # half characters
     except nbformat.reader.NotJSONError:
         raise UnreadableError("it is no notebook, or only the beginning of one") from None
+    except OverflowError:
+        raise UnreadableError(
+            f"it has more than {MOST_CELLS:,} cells, or {MOST_TEXT:,} characters in one"
+        ) from None
     except Exception as error:  # whatever can be wrong with a file from a stranger
         raise UnreadableError(f"it is no notebook ({type(error).__name__})") from None
     return page
@@ -314,7 +331,9 @@ def collect(
     for several in found.values():
         last = max(enumerate(several), key=lambda one: (one[1].when, one[0]))[1]
         if len(several) > 1:
-            last.notes.append(f"{len(several)} files; {last.path.name} is the latest and counts")
+            last.notes.append(
+                f"{len(several)} files; {clean(last.path.name)} is the latest and counts"
+            )
         latest.append(last)
     return latest, strangers
 

@@ -175,6 +175,13 @@ def defined_elsewhere() -> NotebookNode:
     return page
 
 
+def half_a_character() -> str:
+    """What no file can hold as text, but JSON can spell."""
+    half = "\ud83d"
+    page = answered(scale_1=f"{GOOD['scale-1']}  # {half}", why=half)
+    return json.dumps(page)
+
+
 def broken() -> NotebookNode:
     return answered(scale_1="def scale_1(x)\n    return 2 * x")
 
@@ -346,6 +353,8 @@ def studies() -> dict[str, Case]:
         "colab": Case(colab),
         "helpers": Case(helpers),
         "elsewhere": Case(defined_elsewhere),
+        "half": Case(half_a_character()),
+        "nested": Case(lambda: answered(why="> " * 5_000 + "[" * 20_000 + "<b>" * 5_000)),
         "broken": Case(broken, ("0", "2"), "exercise 1: SyntaxError: expected ':'"),
         "unwritten": Case(
             lambda: answered(why="YOUR ANSWER HERE"),
@@ -369,6 +378,12 @@ def unreadable() -> dict[str, Case]:
             ("odd", json.dumps({"nbformat": 4, "nbformat_minor": 5, "cells": 7}), "no notebook"),
             ("deep", "[" * 100_000, "no notebook"),
             ("huge", whole + " " * 2**20, "MB"),
+            ("long", notebooks.text(answered(why="a" * 100_001)), "100,000 characters in one"),
+            (
+                "links",
+                json.dumps({"nbformat": 4, "nbformat_minor": 5, "cells": ["x"]}),
+                "no notebook",
+            ),
             ("stranger", notebooks.text(other()), "no exercise of this chapter"),
         ]
     }

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import psutil
 import pytest
@@ -478,6 +479,54 @@ def test_other_exercises_do_not_mix_with_old_marks(
     notebooks.write(page_, source)
     with pytest.raises(SystemExit, match="has marks for other exercises than mean has now"):
         grading.grade(tmp_path / "in", None, {NAME: source}, tmp_path / "out")
+
+
+# --- time and trouble -------------------------------------------------------------------------
+
+
+def test_time_for_all_of_it_ends_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was judged before keeps its mark."""
+    monkeypatch.setattr(grading, "SUBMISSION_SECONDS", 4)
+    monkeypatch.setattr(grading, "CELL_SECONDS", 60)
+    given = made.answered(
+        scale_2=f"def scale_2(x):\n    {made.ENDLESS}".replace("pass", "    pass")
+    )
+    more = made.chapter()
+    test = sample.cell(more, "assert scale_2")
+    test.metadata.nbgrader.grade_id = "again"
+    source = made.chapter()
+    test.id = "again"
+    source.cells.append(test)
+    larger = Chapter(NAME, source)
+    ran = grading.Runner().run(larger, submissions.restored(larger, given), "ann")
+    assert exercises.errors(ran) == {
+        "scale-2-test": ("TimeoutError", ANY),
+        "again": ("Stopped", "the submission took more than 4 s"),
+    }
+    assert exercises.grades(ran)["scale-1-test"] == (2, 2)
+
+
+def test_trouble_with_one_submission_is_its_own(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: list[str]
+) -> None:
+    box_env = grading.box_env
+
+    def troubled() -> dict[str, str]:
+        if few[-1] == "bob":
+            raise OSError("no more memory")
+        return box_env()
+
+    for student in ("ann", "bob"):
+        hand_in(tmp_path / "in", student, made.studies()["partial"])
+    monkeypatch.setattr(grading, "WORKERS", 1)
+    monkeypatch.setattr(grading, "box_env", troubled)
+    assert run(project, tmp_path / "in", tmp_path / "out") == 1
+    rows = read(tmp_path / "out")
+    assert (rows["ann"]["total"], rows["bob"]["total"], rows["cem"]["total"]) == ("2", "0", "4")
+    assert rows["bob"]["reason"].startswith("it could not be run (OSError: no more memory)")
+    monkeypatch.setattr(grading, "box_env", box_env)
+    assert run(project, tmp_path / "in", tmp_path / "out") == 0  # it is tried again
+    assert read(tmp_path / "out")["bob"]["total"] == "2"
 
 
 # --- what stops it ----------------------------------------------------------------------------
