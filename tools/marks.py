@@ -30,10 +30,9 @@ from nbgrader.api import Grade, Gradebook, MissingEntry
 from nbgrader.preprocessors import GetGrades, SaveAutoGrades, SaveCells
 from nbgrader.server_extensions import formgrader
 from nbgrader.utils import compute_checksum, is_grade, is_solution
-from sqlalchemy.exc import SAWarning
 
 from tools import notebooks
-from tools.editions import Student
+from tools.editions import NAME, Student
 from tools.submissions import Chapter, clean, grade_id_of, is_theirs
 
 # --- the gradebook ----------------------------------------------------------------------------
@@ -54,7 +53,7 @@ class Marks:
 
     def open(self) -> Gradebook:
         """The gradebook, as a context."""
-        return Gradebook(self.url)
+        return Gradebook(self.url, NAME)
 
     def resources(self, chapter: Chapter, student: str = "") -> dict[str, Any]:
         """What nbgrader's preprocessors want to know."""
@@ -467,12 +466,12 @@ def _allowed(tag: str, name: str, value: str) -> bool:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without nbgrader's log, and without the warnings of the library under its gradebook."""
+    """Without nbgrader's log, and without the warnings that its gradebook calls forth."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SAWarning)
+            warnings.filterwarnings("ignore", module="nbgrader")
             yield
     finally:
         logging.disable(before)
