@@ -441,17 +441,18 @@ class _Page(HTMLExporter):
     @pass_context
     def markdown2html(self, context: Any, source: str) -> str:
         """A Markdown cell as HTML that can do nothing."""
-        try:
-            made = super().markdown2html(context, source)
-            return bleach.clean(made, tags=_TAGS, attributes=_allowed, protocols=_PROTOCOLS)
-        except Exception:  # a text that is made to break it is shown as it is
-            return f"<pre>{html.escape(source)}</pre>"
+        with contextlib.suppress(Exception):  # a text may be made to break it, or to take minutes
+            if len(source) <= _LONGEST:
+                made = super().markdown2html(context, source)
+                return bleach.clean(made, tags=_TAGS, attributes=_allowed, protocols=_PROTOCOLS)
+        return f"<pre>{html.escape(source)}</pre>"
 
 
 _TAGS = {"a", "blockquote", "br", "code", "del", "details", "div", "em", "hr", "img", "li", "ol"}
 _TAGS |= {"p", "pre", "span", "strong", "summary", "ul"}
 _TAGS |= {"table", "tbody", "td", "th", "thead", "tr"}
 _TAGS |= {f"h{level}" for level in range(1, 7)}
+_LONGEST = 20_000  # characters; what is longer is shown as it is
 _PROTOCOLS = {"http", "https", "mailto", "data"}
 
 
