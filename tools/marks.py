@@ -388,15 +388,12 @@ def feedback(marks: Marks, one: Row) -> str:
     """
     chapter, student = one.chapter, one.student.id
     page = marks.graded(chapter, student) or NotebookNode(cells=[])
-    shown = {grade_id_of(cell): cell.source for cell in chapter.blank.cells if is_grade(cell)}
-    page.cells = [] if one.status == "not graded" else _exercises(page)
+    page.cells = [] if one.status == "not graded" else _exercises(chapter, page)
     resources = marks.resources(chapter, student)
     with quiet():
         page, resources = GetGrades().preprocess(page, resources)
     for cell in page.cells:
-        if is_grade(cell) and not is_solution(cell):
-            cell.source = shown[grade_id_of(cell)]
-        elif is_grade(cell) and one.marks[grade_id_of(cell)].waits:
+        if is_solution(cell) and is_grade(cell) and one.marks[grade_id_of(cell)].waits:
             waits = "This answer waits for a person; its points come later."
             said = cell.metadata.nbgrader.comment
             cell.metadata.nbgrader.comment = f"{waits} {said}" if said else waits
@@ -407,16 +404,20 @@ def feedback(marks: Marks, one: Row) -> str:
     return _Page().from_notebook_node(page, resources)[0]
 
 
-def _exercises(page: NotebookNode) -> list[NotebookNode]:
-    """The cells of the exercises, without what stands in the same cell before and after them."""
-    found: dict[int, NotebookNode] = {}
-    for part in notebooks.section(page, "Exercises"):
-        if part.number in found:
-            found[part.number].source += f"\n\n{part.source}"
-        else:
-            found[part.number] = copy.deepcopy(part.cell)
-            found[part.number].source = part.source
-    return list(found.values())
+def _exercises(chapter: Chapter, page: NotebookNode) -> list[NotebookNode]:
+    """The cells of the exercises, as students may see them.
+
+    What they are is asked of the chapter: students' texts are not taken apart here.
+    """
+    shown: dict[str, str] = {}
+    for part in notebooks.section(chapter.blank, "Exercises"):
+        before = f"{shown[part.cell.id]}\n\n" if part.cell.id in shown else ""
+        shown[part.cell.id] = before + part.source
+    found = [cell for cell in page.cells if cell.id in shown or is_theirs(cell)]
+    for cell in found:
+        if not is_theirs(cell):
+            cell.source = shown[cell.id]
+    return found
 
 
 def _plain(text: str) -> str:
@@ -436,6 +437,7 @@ class _Page(HTMLExporter):
             # MathJax would be asked for from another host.
             extra_loaders=[DictLoader({"mathjax.html.j2": "{% macro mathjax() %}{% endmacro %}"})],
             preprocessors=[CSSHTMLHeaderPreprocessor(enabled=True)],
+            filters={"strip_files_prefix": str},  # it takes minutes on some texts, and nothing away
         )
 
     @pass_context
