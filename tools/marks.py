@@ -437,7 +437,8 @@ class _Page(HTMLExporter):
             # MathJax would be asked for from another host.
             extra_loaders=[DictLoader({"mathjax.html.j2": "{% macro mathjax() %}{% endmacro %}"})],
             preprocessors=[CSSHTMLHeaderPreprocessor(enabled=True)],
-            filters={"strip_files_prefix": str},  # it takes minutes on some texts, and nothing away
+            # It takes minutes on some texts, and nothing away from ours.
+            filters={"strip_files_prefix": lambda text: text},
         )
 
     @pass_context
