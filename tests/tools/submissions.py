@@ -354,7 +354,8 @@ def studies() -> dict[str, Case]:
         "helpers": Case(helpers),
         "elsewhere": Case(defined_elsewhere),
         "half": Case(half_a_character()),
-        "nested": Case(lambda: answered(why="> " * 5_000 + "[" * 20_000 + "<b>" * 5_000)),
+        "nested": Case(lambda: answered(why="> " * 2_000 + "[" * 2_000 + "<b>" * 2_000)),
+        "wordy": Case(lambda: answered(why="[" * 90_000)),
         "broken": Case(broken, ("0", "2"), "exercise 1: SyntaxError: expected ':'"),
         "unwritten": Case(
             lambda: answered(why="YOUR ANSWER HERE"),
