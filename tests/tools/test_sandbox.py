@@ -47,14 +47,12 @@ def test_a_program_runs_to_its_end() -> None:
 
 
 @confined
-def test_its_environment_is_what_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRET_TOKEN", "hush")
+def test_its_environment_is_what_it_was_given() -> None:
     seen = json.loads(
         run("import json, os; print(json.dumps(dict(os.environ)))", env={"A": "1"}).tail
     )
-    assert seen["A"] == "1"
-    assert seen["HOME"] == "/tmp"
-    assert "SECRET_TOKEN" not in seen
+    assert (seen["A"], seen["HOME"]) == ("1", "/tmp")
+    assert seen.keys() - {"LC_CTYPE"} == {"A", "HOME", "PATH", "TMPDIR", "USER"}
 
 
 @confined
