@@ -322,6 +322,7 @@ def mischief(root: str) -> dict[str, Case]:
         "writes": case(WRITES, "exercise 1: OSError: [Errno 28] No space left on device"),
         "bomb": case(BOMB, "exercise 1: BlockingIOError"),
         "silent_bomb": case(SILENT_BOMB, late),
+        "twins": case("import os\nos.fork()\nreturn 2 * x", "", first="2"),
         "quits": case(QUITS, gone),
         "kills": case(OTHERS, "exercise 1: ProcessLookupError"),
         "forges": case(FORGES, "exercise 1: "),
