@@ -10,6 +10,12 @@ def by_hand():
     return 0.8, 0.54, 0.05
 
 
+# %% sm-1-answer: only the first step is worked out
+def by_hand():
+    return 0.8, 0, 0
+
+
+
 # %% sm-2-answer: the factor x is lost, as in the document
 def mended_sgd(w, b, x, y, step, epochs, rng):
     for _ in range(epochs):
@@ -35,6 +41,17 @@ def mended_sgd(w, b, x, y, step, epochs, rng):
             r = w * x[i] + b - y[i]
             w, b = w - step * 2 * r * x[i], b - step * 2 * r
     return w, b
+
+
+# %% sm-2-answer: shuffled once, for all epochs
+def mended_sgd(w, b, x, y, step, epochs, rng):
+    order = rng.permutation(len(x))
+    for _ in range(epochs):
+        for i in order:
+            r = w * x[i] + b - y[i]
+            w, b = w - step * 2 * r * x[i], b - step * 2 * r
+    return w, b
+
 
 
 # %% sm-2-answer: the slope of all samples in every step
@@ -68,6 +85,12 @@ def largest_step(curvature, beta):
 # %% sm-3-answer: the end of the range of complex roots, where they meet
 def largest_step(curvature, beta):
     return (1 + np.sqrt(beta)) ** 2 / curvature if beta else 2 / curvature
+
+
+# %% sm-3-answer: another curve through the edges at 0 and one half
+def largest_step(curvature, beta):
+    return (2 + beta + 2 * beta**2) / curvature
+
 
 
 # %% sm-4-answer: plain Adam, which forgets
