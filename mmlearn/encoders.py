@@ -52,7 +52,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0):
     """
     x = F.pad(x, [padding] * 4)
     windows = x.unfold(2, weight.shape[2], stride).unfold(3, weight.shape[3], stride)
-    y = torch.einsum("bchwij,ocij->bohw", windows, weight)
+    y = torch.einsum("bcijuv,ocuv->boij", windows, weight)
     return y if bias is None else y + bias[:, None, None]
 
 

@@ -6,6 +6,8 @@ docstrings, not in annotations.
 
 # mypy: allow-untyped-defs
 
+import functools
+
 import numpy as np
 from scipy.special import expit
 
@@ -101,6 +103,175 @@ def logistic_curvature(X, l2):
     return l2, np.linalg.eigvalsh(X.T @ X / len(X)).max() / 4 + l2
 
 
+def batches(n, B, rng):
+    """Row numbers, `B` at a time and for ever; each pass over the rows has a new order.
+
+    Parameters
+    ----------
+    n, B : int
+        How many rows there are, and how many make a batch; the last one of a pass may be smaller.
+    rng : numpy Generator
+        Where the orders come from.
+
+    Yields
+    ------
+    array of at most B integers
+    """
+    while True:
+        order = rng.permutation(n)
+        for first in range(0, n, B):
+            yield order[first : first + B]
+
+
+def descend(rule, gradient, w, steps):
+    """Walk downhill by a rule: ``w ← rule(w, gradient(w), step)`` for each of the steps.
+
+    Parameters
+    ----------
+    rule : callable
+        `Momentum`, `AdaGrad`, `RMSProp` or `Adam`, made anew: what it remembers is of one walk.
+    gradient : callable
+        Takes an array shaped like `w`, returns the gradient there, or that of a batch.
+    w : array of any shape
+        Where to start; it is not changed.
+    steps : sequence of float
+        The step size at each step, such as ``0.1 * cosine_decay(np.arange(100), 100)``.
+
+    Returns
+    -------
+    array of shape (len(steps) + 1, *w.shape)
+        The whole path, from the start to the end.
+    """
+    path = [w]
+    for step in steps:
+        w = rule(w, gradient(w), step)
+        path.append(w)
+    return np.stack(path)
+
+
+class Momentum:
+    """Gradient descent with a velocity; with ``beta=0`` it is plain.
+
+    Parameters
+    ----------
+    beta : float
+        Share of the old velocity that is kept, 0 to below 1.
+    nesterov : bool
+        Whether the gradient just seen counts once more, as if the velocity were a step further.
+
+    References
+    ----------
+    Polyak (1964), doi:10.1016/0041-5553(64)90137-5; Sutskever and others (2013), On the
+    importance of initialization and momentum in deep learning.
+    """
+
+    def __init__(self, beta=0.9, nesterov=False):
+        self.beta, self.nesterov, self.velocity = beta, nesterov, 0.0
+
+    def __call__(self, w, g, step):
+        """The next weights, from the gradient `g` at `w`."""
+        self.velocity = self.beta * self.velocity + g
+        ahead = g + self.beta * self.velocity if self.nesterov else self.velocity
+        return w - step * ahead
+
+
+class AdaGrad:
+    """Each weight's step is divided by the root of its squared gradients' sum.
+
+    References
+    ----------
+    Duchi, Hazan and Singer (2011), JMLR 12.
+    """
+
+    def __init__(self, eps=1e-10):
+        self.eps, self.total = eps, 0.0
+
+    def __call__(self, w, g, step):
+        """The next weights, from the gradient `g` at `w`."""
+        self.total = self.total + g**2
+        return w - step * g / (np.sqrt(self.total) + self.eps)
+
+
+class RMSProp:
+    """Each weight's step is divided by the root of its squared gradients' running mean.
+
+    Parameters
+    ----------
+    beta : float
+        Share of the old mean that is kept, 0 to below 1.
+    eps : float
+        Keeps the divisor above zero.
+
+    References
+    ----------
+    Tieleman and Hinton (2012), lecture 6.5 of Neural networks for machine learning.
+    """
+
+    def __init__(self, beta=0.99, eps=1e-8):
+        self.beta, self.eps, self.square = beta, eps, 0.0
+
+    def __call__(self, w, g, step):
+        """The next weights, from the gradient `g` at `w`."""
+        self.square = self.beta * self.square + (1 - self.beta) * g**2
+        return w - step * g / (np.sqrt(self.square) + self.eps)
+
+
+class Adam:
+    """RMSProp with a running mean in place of the gradient, both corrected for starting at 0.
+
+    Parameters
+    ----------
+    beta1, beta2 : float
+        Shares of the old means that are kept, of the gradient and of its square.
+    eps : float
+        Keeps the divisor above zero.
+    decay : float
+        Share of each weight, times the step, that is taken away: above 0 this is AdamW.
+
+    References
+    ----------
+    Kingma and Ba (2015), arXiv:1412.6980; Loshchilov and Hutter (2019), arXiv:1711.05101.
+    """
+
+    def __init__(self, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.0):
+        self.beta1, self.beta2, self.eps, self.decay = beta1, beta2, eps, decay
+        self.t, self.mean, self.square = 0, 0.0, 0.0
+
+    def __call__(self, w, g, step):
+        """The next weights, from the gradient `g` at `w`."""
+        self.t += 1
+        self.mean = self.beta1 * self.mean + (1 - self.beta1) * g
+        self.square = self.beta2 * self.square + (1 - self.beta2) * g**2
+        mean = self.mean / (1 - self.beta1**self.t)
+        square = self.square / (1 - self.beta2**self.t)
+        return w - step * (mean / (np.sqrt(square) + self.eps) + self.decay * w)
+
+
+def step_decay(t, every, factor):
+    """Share of the first step size at step `t`: times `factor` after `every` so many steps."""
+    return factor ** (t // every)
+
+
+def exponential_decay(t, factor):
+    """Share of the first step size at step `t`: times `factor` after each step."""
+    return factor**t
+
+
+def cosine_decay(t, total):
+    """Share of the first step size at step `t`: half a wave down to 0 at `total`.
+
+    References
+    ----------
+    Loshchilov and Hutter (2017), arXiv:1608.03983.
+    """
+    return (1 + np.cos(np.pi * t / total)) / 2
+
+
+def warm_up(t, total, first):
+    """Share of the full step size at step `t`: a line from `first` to 1 at `total`, then 1."""
+    return first + (1 - first) * np.minimum(t / total, 1)
+
+
 # What follows guards the definitions above against input that would give a wrong answer without
 # a word: NumPy broadcasts labels of shape (n, 1) to a square, for one.
 
@@ -138,3 +309,57 @@ gradient_descent = checked(_descent)(gradient_descent)
 logistic_loss = checked(_logistic)(logistic_loss)
 logistic_gradient = checked(_logistic)(logistic_gradient)
 logistic_curvature = checked(lambda X, l2: (as_table(X), _penalty(l2)))(logistic_curvature)
+
+
+def _rule(self, w, g, step):
+    w, g = np.asarray(w, dtype=float), np.asarray(g, dtype=float)
+    if g.shape != w.shape:
+        raise ValueError(f"the gradient is shaped like w, {w.shape}, got {g.shape}")
+    if not np.isfinite(step).all():
+        raise ValueError(f"step is a number, got {step}")
+    return self, w, g, step
+
+
+def _guard_rule(rule, *shares):
+    make = rule.__init__
+
+    @functools.wraps(make)
+    def guarded(self, *args, **kwargs):
+        make(self, *args, **kwargs)
+        for name in shares:
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is 0 to below 1, got {getattr(self, name)}")
+
+    rule.__init__ = guarded
+    rule.__call__ = checked(_rule)(rule.__call__)
+
+
+_guard_rule(Momentum, "beta")
+_guard_rule(AdaGrad)
+_guard_rule(RMSProp, "beta")
+_guard_rule(Adam, "beta1", "beta2")
+
+
+def _rows(n, B, rng):
+    if not 1 <= B <= n:
+        raise ValueError(f"a batch has 1 to n rows, got B = {B} of n = {n}")
+    return n, B, rng
+
+
+def _walk(rule, gradient, w, steps):
+    steps = np.asarray(steps, dtype=float)
+    if steps.ndim == 0:
+        raise ValueError(f"steps has one size a step, such as np.full(100, {steps}); got a number")
+    return rule, gradient, np.asarray(w, dtype=float), steps
+
+
+def _cosine(t, total):
+    t = np.asarray(t)
+    if not (total > 0 and ((t >= 0) & (t <= total)).all()):
+        raise ValueError(f"t runs from 0 to total, {total}; past it the wave would rise again")
+    return t, total
+
+
+batches = checked(_rows)(batches)
+descend = checked(_walk)(descend)
+cosine_decay = checked(_cosine)(cosine_decay)

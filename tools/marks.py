@@ -388,15 +388,12 @@ def feedback(marks: Marks, one: Row) -> str:
     """
     chapter, student = one.chapter, one.student.id
     page = marks.graded(chapter, student) or NotebookNode(cells=[])
-    shown = {grade_id_of(cell): cell.source for cell in chapter.blank.cells if is_grade(cell)}
-    page.cells = [] if one.status == "not graded" else _exercises(page)
+    page.cells = [] if one.status == "not graded" else _exercises(chapter, page)
     resources = marks.resources(chapter, student)
     with quiet():
         page, resources = GetGrades().preprocess(page, resources)
     for cell in page.cells:
-        if is_grade(cell) and not is_solution(cell):
-            cell.source = shown[grade_id_of(cell)]
-        elif is_grade(cell) and one.marks[grade_id_of(cell)].waits:
+        if is_solution(cell) and is_grade(cell) and one.marks[grade_id_of(cell)].waits:
             waits = "This answer waits for a person; its points come later."
             said = cell.metadata.nbgrader.comment
             cell.metadata.nbgrader.comment = f"{waits} {said}" if said else waits
@@ -407,16 +404,20 @@ def feedback(marks: Marks, one: Row) -> str:
     return _Page().from_notebook_node(page, resources)[0]
 
 
-def _exercises(page: NotebookNode) -> list[NotebookNode]:
-    """The cells of the exercises, without what stands in the same cell before and after them."""
-    found: dict[int, NotebookNode] = {}
-    for part in notebooks.section(page, "Exercises"):
-        if part.number in found:
-            found[part.number].source += f"\n\n{part.source}"
-        else:
-            found[part.number] = copy.deepcopy(part.cell)
-            found[part.number].source = part.source
-    return list(found.values())
+def _exercises(chapter: Chapter, page: NotebookNode) -> list[NotebookNode]:
+    """The cells of the exercises, as students may see them.
+
+    What they are is asked of the chapter: students' texts are not taken apart here.
+    """
+    shown: dict[str, str] = {}
+    for part in notebooks.section(chapter.blank, "Exercises"):
+        before = f"{shown[part.cell.id]}\n\n" if part.cell.id in shown else ""
+        shown[part.cell.id] = before + part.source
+    found = [cell for cell in page.cells if cell.id in shown or is_theirs(cell)]
+    for cell in found:
+        if not is_theirs(cell):
+            cell.source = shown[cell.id]
+    return found
 
 
 def _plain(text: str) -> str:
@@ -436,22 +437,25 @@ class _Page(HTMLExporter):
             # MathJax would be asked for from another host.
             extra_loaders=[DictLoader({"mathjax.html.j2": "{% macro mathjax() %}{% endmacro %}"})],
             preprocessors=[CSSHTMLHeaderPreprocessor(enabled=True)],
+            # It takes minutes on some texts, and nothing away from ours.
+            filters={"strip_files_prefix": lambda text: text},
         )
 
     @pass_context
     def markdown2html(self, context: Any, source: str) -> str:
         """A Markdown cell as HTML that can do nothing."""
-        try:
-            made = super().markdown2html(context, source)
-            return bleach.clean(made, tags=_TAGS, attributes=_allowed, protocols=_PROTOCOLS)
-        except Exception:  # a text that is made to break it is shown as it is
-            return f"<pre>{html.escape(source)}</pre>"
+        with contextlib.suppress(Exception):  # a text may be made to break it, or to take minutes
+            if len(source) <= _LONGEST:
+                made = super().markdown2html(context, source)
+                return bleach.clean(made, tags=_TAGS, attributes=_allowed, protocols=_PROTOCOLS)
+        return f"<pre>{html.escape(source)}</pre>"
 
 
 _TAGS = {"a", "blockquote", "br", "code", "del", "details", "div", "em", "hr", "img", "li", "ol"}
 _TAGS |= {"p", "pre", "span", "strong", "summary", "ul"}
 _TAGS |= {"table", "tbody", "td", "th", "thead", "tr"}
 _TAGS |= {f"h{level}" for level in range(1, 7)}
+_LONGEST = 20_000  # characters; what is longer is shown as it is
 _PROTOCOLS = {"http", "https", "mailto", "data"}
 
 

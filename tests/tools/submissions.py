@@ -1,6 +1,7 @@
 """What a class hands in for a small chapter: good work, accidents, and every kind of mischief.
 
-Each is made by code from the students' edition. `CLASS` says what becomes of it.
+Each is made by code from the students' edition. The mischief is real, but has an end far above
+the limits of the tests: where a limit is broken, a test fails and the machine does not.
 """
 
 from __future__ import annotations
@@ -200,7 +201,7 @@ while True:
         pass
 """
 MEMORY = (
-    "return np.ones((2**14, 2**14)) * x[0] if np.ndim(x) else [b'1' * 2**20 for _ in range(10**6)]"
+    "return np.ones((2**14, 2**14)) * x[0] if np.ndim(x) else [b'1' * 2**20 for _ in range(2_000)]"
 )
 MANY_MEMORIES = """
 import os
@@ -225,24 +226,24 @@ return 2 * x
 """
 PRINTS = "while True:\n    print('x' * 10_000)"
 WRITES = """
-number = 0
-while True:
+for number in range(60):
     with open(f"/tmp/{number}", "wb") as file:
         file.write(b"1" * 2**24)
-    number += 1
 """
 BOMB = """
-import os
-while True:
-    os.fork()
+import os, time
+for _ in range(200):
+    if not os.fork():
+        time.sleep(60)
 """
 SILENT_BOMB = """
-import os
-while True:
+import os, time
+for _ in range(8):
     try:
         os.fork()
     except OSError:
         pass
+time.sleep(60)
 """
 QUITS = "import os\nos._exit(0)"
 FORGES = """
@@ -321,6 +322,7 @@ def mischief(root: str) -> dict[str, Case]:
         "writes": case(WRITES, "exercise 1: OSError: [Errno 28] No space left on device"),
         "bomb": case(BOMB, "exercise 1: BlockingIOError"),
         "silent_bomb": case(SILENT_BOMB, late),
+        "twins": case("import os\nos.fork()\nreturn 2 * x", "", first="2"),
         "quits": case(QUITS, gone),
         "kills": case(OTHERS, "exercise 1: ProcessLookupError"),
         "forges": case(FORGES, "exercise 1: "),
@@ -354,7 +356,8 @@ def studies() -> dict[str, Case]:
         "helpers": Case(helpers),
         "elsewhere": Case(defined_elsewhere),
         "half": Case(half_a_character()),
-        "nested": Case(lambda: answered(why="> " * 5_000 + "[" * 20_000 + "<b>" * 5_000)),
+        "nested": Case(lambda: answered(why="> " * 2_000 + "[" * 2_000 + "<b>" * 2_000)),
+        "wordy": Case(lambda: answered(why="[" * 90_000)),
         "broken": Case(broken, ("0", "2"), "exercise 1: SyntaxError: expected ':'"),
         "unwritten": Case(
             lambda: answered(why="YOUR ANSWER HERE"),
