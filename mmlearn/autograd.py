@@ -76,6 +76,9 @@ class Tensor:
         x, y = self.data, value(other)
         return Tensor(x @ y, (self, lambda g: g @ y.mT), (other, lambda g: x.mT @ g))
 
+    def __rmatmul__(self, other):
+        return Tensor(other) @ self
+
     __radd__, __rmul__ = __add__, __mul__
 
     def __neg__(self):
@@ -91,8 +94,7 @@ class Tensor:
         """The sum over some axes, or over all."""
         kept = self.data.sum(axis=axis, keepdims=True)
         total = kept if keepdims else kept.squeeze(axis)
-        shape = self.data.shape
-        return Tensor(total, (self, lambda g: np.broadcast_to(g.reshape(kept.shape), shape)))
+        return Tensor(total, (self, lambda g: np.full_like(self.data, g.reshape(kept.shape))))
 
     def mean(self, axis=None, keepdims=False):
         """The mean over some axes, or over all."""

@@ -340,7 +340,9 @@ def _namespaces(
     # Processes are counted by user: a number that nobody has, nor any other box.
     user = 10**9 + uuid.uuid4().int % 10**9 if root else 0
     plan = _Plan(str(scratch), seen, dict(env), asdict(limits), user)
-    unshare = ["unshare", "--fork", "--kill-child", "--pid", "--mount", "--net", "--ipc"]
+    # Whoever started it may be killed: then the box goes, too.
+    unshare = ["setpriv", "--pdeathsig=KILL"]
+    unshare += ["unshare", "--fork", "--kill-child", "--pid", "--mount", "--net", "--ipc"]
     unshare += [] if root else ["--user", "--map-root-user"]
     return [*unshare, sys.executable, str(_HERE), json.dumps(asdict(plan))]
 
@@ -383,7 +385,8 @@ def _enter(plan: _Plan, arguments: Sequence[str]) -> None:
     os.chroot("/root")  # in a changed root nobody can make namespaces of his own
     os.chdir("/tmp")
     _limit(plan.limits)
-    drop = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
+    drop = ["setpriv", "--pdeathsig=KILL", "--no-new-privs"]
+    drop += ["--bounding-set=-all", "--inh-caps=-all"]
     if plan.user:
         drop += [f"--reuid={plan.user}", f"--regid={plan.user}", "--clear-groups"]
     program = [*drop, sys.executable, *arguments]

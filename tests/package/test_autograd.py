@@ -215,6 +215,11 @@ def test_arrays_and_numbers_may_stand_on_either_side():
         assert isinstance(left, Tensor)
         assert left.data == pytest.approx(right.data)
     assert (array / x).data == pytest.approx([3, 2])
+    weights, rows = Tensor(RNG.normal(size=(3, 2))), RNG.normal(size=(4, 3))
+    scores = rows @ weights
+    backward((scores * np.ones((4, 2))).sum())
+    assert scores.data == pytest.approx(rows @ weights.data)
+    assert weights.grad == pytest.approx(rows.T @ np.ones((4, 2)))
     assert (np.float64(6) / x).data == pytest.approx([6, 3])
     whole = Tensor([1, 2])  # whole numbers become floats, or a step would round them
     assert whole.data.dtype == np.float64
@@ -301,6 +306,8 @@ def test_every_parameter_moves_in_one_step():
         (lambda: backward(3.0), TypeError, "starts from a Tensor, got float"),
         (lambda: Tensor(np.ones(3)) @ np.ones(3), ValueError, "a vector as a matrix"),
         (lambda: Tensor(np.ones((2, 3))) @ np.ones((2, 3)), ValueError, r"share m, got \(2, 3\)"),
+        (lambda: np.ones((2, 3)) @ Tensor(np.ones((2, 3))), ValueError, r"share m, got \(2, 3\)"),
+        (lambda: np.ones(3) @ Tensor(np.ones((3, 2))), ValueError, "a vector as a matrix"),
         (lambda: Tensor(2.0) ** Tensor(2.0), TypeError, "exponent is a number, got Tensor"),
         (lambda: Tensor("many"), ValueError, "could not convert"),
         (lambda: Tensor(Tensor(1.0)), TypeError, "not 'Tensor'"),

@@ -107,6 +107,29 @@ def test_what_it_may_not(code: str, says: str, tmp_path: Path) -> None:
 
 
 @confined
+def test_goes_with_whoever_started_it() -> None:
+    code = """
+import os, psutil, signal
+from tools.sandbox import Box, Limits
+box = Box(["-c", "print(1, flush=True)\\nwhile True: pass"], limits=Limits(cpu=30))
+box.ask("", 10)
+children = psutil.Process(box.process.pid).children(recursive=True)
+print(box.process.pid, *[child.pid for child in children], flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=common.ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -9, done.stderr
+    numbers = [int(number) for number in done.stdout.split()]
+    assert len(numbers) == 2
+    deadline = time.monotonic() + 10
+    while any(map(psutil.pid_exists, numbers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(psutil.pid_exists, numbers))
+
+
+@confined
 def test_loopback_answers() -> None:
     code = "import socket; server = socket.create_server(('127.0.0.1', 0))"
     assert run(f"{code}; socket.create_connection(server.getsockname())").code == 0

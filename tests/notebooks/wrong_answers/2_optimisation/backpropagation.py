@@ -10,6 +10,16 @@ def by_hand():
     return 90, 60
 
 
+# %% bp-1-answer: only the slopes of J's own edges, as if the walk ended there
+def by_hand():
+    return 6, 5
+
+
+# %% bp-1-answer: only the slopes of the first edges
+def by_hand():
+    return 2, 1
+
+
 # %% bp-2-answer: as the colleague wrote it, a word's second share overwrites its first
 def take(table, index):
     def pull(g):
@@ -26,6 +36,15 @@ def take(table, index):
         whole = np.zeros(table.data.shape)
         whole[index] += g
         return whole
+
+    return Tensor(table.data[index], (table, pull))
+
+
+# %% bp-2-answer: the mean of a word's shares, not their sum
+def take(table, index):
+    def pull(g):
+        times = np.eye(len(table.data))[index]
+        return times.T @ g / np.maximum(times.sum(axis=0), 1)[:, None]
 
     return Tensor(table.data[index], (table, pull))
 
@@ -72,6 +91,19 @@ def collapse(layers):
     for next_W, _ in layers[1:]:
         W = W @ next_W.data
     return W, layers[-1][1].data
+
+
+# %% bp-4-answer: the default's gain, whatever the slope
+def leaky_gain(c):
+    return 3**-0.5
+
+
+# %% bp-5-answer: the biases are summed as if no later layer multiplied them
+def collapse(layers):
+    W = layers[0][0].data
+    for next_W, _ in layers[1:]:
+        W = W @ next_W.data
+    return W, sum(bias.data.sum() for _, bias in layers) * np.ones(W.shape[1])
 
 
 # %% bp-5-answer: the biases are left out
