@@ -45,6 +45,7 @@ def main(arguments: list[str]) -> int:
             os.environ["MMLEARN_ENVIRONMENT_SECONDS"] = f"{seconds:.1f}"  # for the last table
         if not environment.inside():
             return environment.again_inside(arguments)
+        environment.first_on_path()
     return command.call(given)
 
 

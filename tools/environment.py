@@ -218,6 +218,12 @@ def inside() -> bool:
     return Path(sys.prefix).resolve() == VENV.resolve()
 
 
+def first_on_path() -> None:
+    """Let what is called by name come from this environment, as nbgrader calls alembic."""
+    folders = [str(Path(sys.executable).parent), *filter(None, [os.environ.get("PATH")])]
+    os.environ["PATH"] = os.pathsep.join(folders)
+
+
 def again_inside(arguments: list[str]) -> int:
     """Run `python -m tools` once more, by the environment's Python."""
     return become([str(PYTHON), "-m", "tools", *arguments])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +37,20 @@ def test_help_names_every_command_and_needs_no_environment(
     assert capsys.readouterr().out == shown
     for name, command in commands.COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(command.help)}$", shown, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("inside")
+def test_programs_called_by_name_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.defpath)
+    found = []
+
+    def call(given: argparse.Namespace) -> int:
+        found.append(shutil.which(Path(sys.executable).name))
+        return 0
+
+    monkeypatch.setitem(commands.COMMANDS, "lab", commands.Command(call, ""))
+    assert commands.main(["lab"]) == 0
+    assert found == [sys.executable]
 
 
 def test_make_has_the_same_commands() -> None:

@@ -51,7 +51,11 @@ def follow(line: str) -> int:
     """Run a command of the guide, by the Makefile and by what that calls."""
     words = shlex.split(line)
     makefile = ["-f", str(ROOT / "Makefile")]
-    plan = subprocess.run(["make", "-n", *makefile, *words[1:]], capture_output=True, text=True)
+    # Not as a part of the make that may be running these tests.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    plan = subprocess.run(
+        ["make", "-n", *makefile, *words[1:]], capture_output=True, text=True, env=env
+    )
     assert plan.returncode == 0, plan.stderr
     called = shlex.split(plan.stdout.replace("\\\n", " "))
     return commands.main(called[called.index("tools") + 1 :])
