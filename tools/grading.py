@@ -301,7 +301,8 @@ def _work(
     proved: dict[str, str],
 ) -> dict[str, str]:
     """Grade what has changed, two at a time; what is wrong with which chapter."""
-    states = {name: _state(chapter) for name, chapter in chapters.items()}
+    shared = _shared()
+    states = {n: _digest(notebooks.text(c.source), shared) for n, c in chapters.items()}
     jobs = []
     for one in latest:
         chapter = chapters[one.chapter]
@@ -361,13 +362,13 @@ def _page(one: Submission, chapter: Chapter) -> NotebookNode:
     return page
 
 
-def _state(chapter: Chapter) -> str:
-    """All that a mark depends on, the submission aside."""
+def _shared() -> str:
+    """All that every mark depends on: the package, what grades, the libraries."""
     files = [*sorted((common.ROOT / "mmlearn").rglob("*.py")), common.ROOT / "data/sources.txt"]
     files += [Path(__file__).with_name(name) for name in ("grading.py", "cells.py", "sandbox.py")]
     libraries = [version(name) for name in ("numpy", "torch", "scikit-learn", "nbgrader")]
     texts = [file.read_text(encoding="utf-8") for file in files if file.exists()]
-    return _digest(notebooks.text(chapter.source), *texts, *libraries, sys.version)
+    return _digest(*texts, *libraries, sys.version)
 
 
 def _digest(*parts: str) -> str:
