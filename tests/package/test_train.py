@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -237,11 +238,15 @@ def test_failed_write_leaves_the_old_checkpoint_alone(tmp_path, monkeypatch):
 
 
 def test_two_processes_find_what_one_finds(tmp_path):
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", SCRIPT]
-    subprocess.run(
-        [sys.executable, *command, "together", tmp_path],
-        env=environment(), check=True, timeout=120, capture_output=True,
+    # By address: a machine's own name need not resolve, and then the two never meet.
+    loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+    command = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    ran = subprocess.run(
+        [sys.executable, *command, "--nproc_per_node", "2", SCRIPT, "together", tmp_path],
+        env={**environment(), "GLOO_SOCKET_IFNAME": loopback}, timeout=300, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout
     model = toy.plain()
     history, found = toy.train_plain(model)
     left, right = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in "01")
