@@ -428,7 +428,9 @@ def _boxes(boxes):
     boxes = np.asarray(boxes, dtype=float)
     boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
     if boxes.ndim != 2 or boxes.shape[1] != 4 or (boxes[:, :2] > boxes[:, 2:]).any():
-        raise ValueError(f"boxes are left, top, right, bottom, of shape (n, 4); got {boxes.shape}")
+        raise ValueError(
+            f"boxes (n, 4) are left, top, right, bottom, in this order; got {boxes.shape}"
+        )
     return boxes
 
 
