@@ -232,12 +232,12 @@ def mean_average_precision(found, truth, thresholds=(0.5,)):
     for c in np.unique(np.concatenate([t["labels"] for t in truth])):
         ours = [(f["boxes"][f["labels"] == c], f["scores"][f["labels"] == c]) for f in found]
         theirs = [t["boxes"][t["labels"] == c] for t in truth]
-        order = np.argsort(-np.concatenate([scores for _, scores in ours]), kind="stable")
+        order = np.argsort(-np.concatenate([s for _, s in ours]), kind="stable")
         for threshold in thresholds:
-            hits = [match(*mine, them, threshold) for mine, them in zip(ours, theirs, strict=True)]
-            right = np.concatenate(hits)[order].cumsum()
-            recall, precision = right / sum(map(len, theirs)), right / np.arange(1, len(right) + 1)
-            best = np.maximum.accumulate(precision[::-1])[::-1]
+            hit = [match(*a, b, threshold) for a, b in zip(ours, theirs, strict=True)]
+            hits = np.cumsum(np.concatenate(hit)[order])
+            recall = hits / sum(map(len, theirs))
+            best = np.maximum.accumulate((hits / np.arange(1, len(hits) + 1))[::-1])[::-1]
             at = np.searchsorted(recall, np.linspace(0, 1, 101))
             values.append(np.append(best, 0)[at].mean())
     return np.mean(values)
