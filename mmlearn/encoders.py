@@ -395,11 +395,8 @@ class PatchEmbedding(nn.Linear):
 
 
 def join_pair(spelt, pair):
-    """Join each occurrence of a pair of neighbours in a word spelt with spaces."""
-    apart, joined = f" {pair[0]} {pair[1]} ", f" {pair[0]}{pair[1]} "
-    while apart in spelt:  # again, since what was found may share a space with the next
-        spelt = spelt.replace(apart, joined)
-    return spelt
+    """Join each occurrence of a pair of neighbours in a word, each part between two spaces."""
+    return spelt.replace(f" {pair[0]}  {pair[1]} ", f" {pair[0]}{pair[1]} ")
 
 
 def byte_pairs(words, merges):
@@ -424,7 +421,7 @@ def byte_pairs(words, merges):
     """
     spelt, count, pairs = {}, Counter(), []
     for word, often in words.items():
-        spelt[word] = f" {' '.join(word)} "
+        spelt[word] = f" {'  '.join(word)} "
         for pair in pairwise(word):
             count[pair] += often
     while len(pairs) < merges and max(count.values(), default=0) > 0:
@@ -453,7 +450,7 @@ def subwords(word, pairs):
     list of str
         Its parts; single letters where nothing was learnt.
     """
-    spelt = f" {' '.join(word)} "
+    spelt = f" {'  '.join(word)} "
     for pair in pairs:
         spelt = join_pair(spelt, pair)
     return spelt.split()
