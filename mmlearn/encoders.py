@@ -260,7 +260,7 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, width, heads, turned=False):
         super().__init__()
         self.query, self.value, self.out = (nn.Linear(width, width) for _ in range(3))
-        self.key = nn.Linear(width, width, bias=False)  # a bias would not change any weight
+        self.key = nn.Linear(width, width, bias=False)  # it would change no weight
         self.heads, self.turned = heads, turned
 
     def forward(self, queries, keys, mask=None):
@@ -329,8 +329,8 @@ class TransformerEncoder(nn.Module):
     """
 
     def __init__(
-        self, embed, width, heads=4, depth=2, positions="sinusoidal", causal=False, pre_norm=True,
-        longest=512,
+        self, embed, width, heads=4, depth=2, positions="sinusoidal", causal=False,
+        pre_norm=True, longest=512,
     ):  # fmt: skip
         super().__init__()
         self.embed, self.width = embed, width
@@ -378,7 +378,7 @@ def patches(x, size):
     Dosovitskiy et al. (2020), arXiv:2010.11929.
     """
     x = x[:, None] if x.ndim == 3 else x
-    windows = x.unfold(2, size, size).unfold(3, size, size)  # (B, C, rows, columns, size, size)
+    windows = x.unfold(2, size, size).unfold(3, size, size)  # B, C, rows, columns, …
     return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
 

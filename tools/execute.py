@@ -49,6 +49,7 @@ LIBRARIES = {
     "scipy": "scipy",
     "torch": "torch",
     "torchvision": "torchvision",
+    "tokenizers": "tokenizers",
     "transformers": "transformers",
 }
 
