@@ -661,7 +661,9 @@ def _transform(self, x, mask=None):
     if mask.ndim != 2 or len(mask) != len(x):
         raise ValueError(f"mask has shape ({len(x)}, T), got {tuple(mask.shape)}")
     if self.positions == "learned" and mask.shape[1] > self.table.num_embeddings:
-        raise ValueError(f"{mask.shape[1]} tokens, and positions for {self.table.num_embeddings} are learnt")
+        raise ValueError(
+            f"{mask.shape[1]} tokens, and positions for {self.table.num_embeddings} are learnt"
+        )
     return self, x, mask
 
 

@@ -15,7 +15,20 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         # A pure node that is cut again gives leaves with the shares it had.
         ("mmlearn.baselines.DecisionTree", "0", "1"): "no node counts as pure",
         ("mmlearn.baselines.DecisionTree", "1", "2"): "no node counts as pure",
-    }
+    },
+    "3_encoders/transformer": {
+        (
+            "mmlearn.encoders.MultiHeadAttention",
+            "x.unflatten(2, (self.heads, -1)).transpose(1, 2)",
+            "x.unflatten(2, (self.heads, -1)).transpose(2, 1)",
+        ): "two axes change places, whichever is named first",
+        (
+            "mmlearn.encoders.MultiHeadAttention",
+            "values.transpose(1, 2)",
+            "values.transpose(2, 1)",
+        ): "two axes change places, whichever is named first",
+        ("mmlearn.encoders.TransformerEncoder", "0", "1"): "any number will do in the padding",
+    },
 }
 
 
