@@ -4,8 +4,10 @@ The definitions stand on the book's pages as they stand here, so types and shape
 docstrings, not in annotations.
 """
 
-# mypy: allow-untyped-defs
+# mypy: allow-untyped-defs, disable-error-code="var-annotated"
 
+from collections import Counter
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -162,6 +164,298 @@ class ConvNet(nn.Module):
         return Tokens(self.layers(x).amax(dim=(2, 3))[:, None], mask)
 
 
+def attention(Q, K, V, mask=None):
+    """Each query's mean of the values, weighted by how well it fits their keys.
+
+    Parameters
+    ----------
+    Q : Tensor (..., Tq, d)
+    K : Tensor (..., Tk, d)
+    V : Tensor (..., Tk, e)
+    mask : BoolTensor (..., Tq, Tk), optional
+        True where a query may look; anything that broadcasts to that shape.
+
+    Returns
+    -------
+    values : Tensor (..., Tq, e)
+        Zeros for a query that may look nowhere.
+    weights : Tensor (..., Tq, Tk)
+        Those of one query sum to 1, or are all 0 if it may look nowhere.
+
+    References
+    ----------
+    Vaswani et al. (2017), arXiv:1706.03762, section 3.2.1.
+    """
+    scores = Q @ K.mT / K.shape[-1] ** 0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(dim=-1)
+    if mask is not None:
+        weights = weights.masked_fill(~mask, 0)  # counts where a query may look nowhere
+    return weights @ V, weights
+
+
+def causal(length):
+    """Who may look where in a text that is being written: BoolTensor (T, T), no look ahead."""
+    return torch.ones(length, length, dtype=torch.bool).tril()
+
+
+def sinusoidal(length, width):
+    """Positions as vectors: pairs of sine and cosine, from fast to slow.
+
+    Parameters
+    ----------
+    length, width : int
+        T and D; D is even.
+
+    Returns
+    -------
+    Tensor (T, D), float64
+        Two positions' inner product depends on nothing but their distance.
+
+    References
+    ----------
+    Vaswani et al. (2017), arXiv:1706.03762, section 3.5.
+    """
+    place = torch.arange(length, dtype=torch.float64)
+    angle = place[:, None] / 10_000 ** (torch.arange(0, width, step=2) / width)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+
+def rotary(x):
+    """Turn each pair of entries by an angle that grows with the position.
+
+    Parameters
+    ----------
+    x : Tensor (..., T, d)
+        Queries or keys; d is even.
+
+    Returns
+    -------
+    Tensor (..., T, d)
+        Inner products of the turned vectors depend on positions through their distance alone.
+
+    References
+    ----------
+    Su et al. (2021), arXiv:2104.09864.
+    """
+    sin, cos = sinusoidal(*x.shape[-2:]).to(x).unflatten(1, (-1, 2)).unbind(-1)
+    a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1).flatten(-2)
+
+
+class MultiHeadAttention(nn.Module):
+    """Several attentions side by side, each in a share of the width.
+
+    Parameters
+    ----------
+    width : int
+        D, of queries, keys and output.
+    heads : int
+        H, a divisor of D.
+    turned : bool
+        Whether queries and keys get `rotary` positions.
+    """
+
+    def __init__(self, width, heads, turned=False):
+        super().__init__()
+        self.query, self.value, self.out = (nn.Linear(width, width) for _ in range(3))
+        self.key = nn.Linear(width, width, bias=False)  # it would change no weight
+        self.heads, self.turned = heads, turned
+
+    def forward(self, queries, keys, mask=None):
+        """What queries (B, Tq, D) find among keys (B, Tk, D), and the weights (B, H, Tq, Tk).
+
+        The two may be of one sequence or of two; `mask` (B, Tq, Tk) is True where a query may
+        look. For the mask (B, Tk) of the keys alone give ``mask[:, None]``.
+        """
+        Q, K, V = self.query(queries), self.key(keys), self.value(keys)
+        Q, K, V = (x.unflatten(2, (self.heads, -1)).transpose(1, 2) for x in (Q, K, V))
+        if self.turned:
+            Q, K = rotary(Q), rotary(K)
+        values, weights = attention(Q, K, V, None if mask is None else mask[:, None])
+        return self.out(values.transpose(1, 2).flatten(2)), weights
+
+
+class TransformerBlock(nn.Module):
+    """Attention, then a small network for each token by itself; each adds to what was there.
+
+    Parameters
+    ----------
+    width, heads : int
+        D and H.
+    pre_norm : bool
+        Normalise what goes into each of the two, or, as in the first Transformer, the sums.
+    turned : bool
+        Whether attention gets `rotary` positions.
+    """
+
+    def __init__(self, width, heads, pre_norm=True, turned=False):
+        super().__init__()
+        self.attend = MultiHeadAttention(width, heads, turned)
+        layers = nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        self.think = nn.Sequential(*layers)
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.pre_norm = pre_norm
+
+    def forward(self, x, mask=None):
+        """Tokens (B, T, D) and who may look where, (B, T, T) or (B, 1, T); gives (B, T, D)."""
+        if self.pre_norm:
+            y = self.norm1(x)
+            x = x + self.attend(y, y, mask)[0]
+            return x + self.think(self.norm2(x))
+        x = self.norm1(x + self.attend(x, x, mask)[0])
+        return self.norm2(x + self.think(x))
+
+
+class TransformerEncoder(nn.Module):
+    """Anything that can be made a row of vectors into as many vectors that know of each other.
+
+    Parameters
+    ----------
+    embed : Module
+        From the input to (B, T, D): an ``nn.Embedding`` for token numbers (B, T), an
+        ``nn.Linear`` for frames (B, T, C), a `PatchEmbedding` for images.
+    width, heads, depth : int
+        D, H, and the number of blocks.
+    positions : str or None
+        ``"sinusoidal"``, ``"learned"``, ``"rotary"``, or None: then it sees a bag of tokens.
+    causal : bool
+        Whether a token sees only those before it and itself: a decoder that writes.
+    pre_norm : bool
+        See `TransformerBlock`.
+    longest : int
+        T at most, for learned positions.
+    """
+
+    def __init__(
+        self, embed, width, heads=4, depth=2, positions="sinusoidal", causal=False,
+        pre_norm=True, longest=512,
+    ):  # fmt: skip
+        super().__init__()
+        self.embed, self.width = embed, width
+        self.positions, self.causal = positions, causal
+        if positions == "learned":
+            self.table = nn.Embedding(longest, width)
+        options = {"pre_norm": pre_norm, "turned": positions == "rotary"}
+        blocks = (TransformerBlock(width, heads, **options) for _ in range(depth))
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = nn.LayerNorm(width) if pre_norm else nn.Identity()
+
+    def forward(self, x, mask):
+        """Inputs (B, T, ...) and their mask, (B, T) or (B, 1) for images; gives `Tokens`."""
+        x = self.embed(x)
+        mask = mask.expand(x.shape[:2])
+        if self.positions == "sinusoidal":
+            x = x + sinusoidal(*x.shape[1:]).to(x)
+        if self.positions == "learned":
+            x = x + self.table.weight[: x.shape[1]]
+        x = torch.where(mask[:, :, None], x, 0)
+        seen = mask[:, None]
+        if self.causal:
+            seen = seen & causal(x.shape[1]).to(mask.device)
+        for block in self.blocks:
+            x = block(x, seen)
+        return Tokens(self.norm(x), mask)
+
+
+def patches(x, size):
+    """Cut images into squares, row after row, and write the pixels of each in a row.
+
+    Parameters
+    ----------
+    x : Tensor (B, C, H, W) or (B, H, W)
+    size : int
+        Pixels a side; it divides H and W.
+
+    Returns
+    -------
+    Tensor (B, T, C size²)
+        With T = H W / size².
+
+    References
+    ----------
+    Dosovitskiy et al. (2020), arXiv:2010.11929.
+    """
+    x = x[:, None] if x.ndim == 3 else x
+    windows = x.unfold(2, size, size).unfold(3, size, size)  # B, C, rows, columns, …
+    return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
+
+
+class PatchEmbedding(nn.Linear):
+    """Images into tokens: one dense layer for all `patches`."""
+
+    def __init__(self, size, channels, width):
+        super().__init__(channels * size**2, width)
+        self.size = size
+
+    def forward(self, x):
+        """Images (B, C, H, W), or (B, H, W); gives (B, T, D)."""
+        return super().forward(patches(x, self.size))
+
+
+def join_pair(spelt, pair):
+    """Join each occurrence of a pair of neighbours in a word, each part between two spaces."""
+    return spelt.replace(f" {pair[0]}  {pair[1]} ", f" {pair[0]}{pair[1]} ")
+
+
+def byte_pairs(words, merges):
+    """Learn sub-words: join the most frequent pair of neighbours, again and again.
+
+    Parameters
+    ----------
+    words : dict of int
+        Words, and how often each occurs.
+    merges : int
+        How many pairs to join at most.
+
+    Returns
+    -------
+    list of (str, str)
+        The pairs in the order in which they were joined; of equally frequent ones the first in
+        the alphabet.
+
+    References
+    ----------
+    Sennrich, Haddow and Birch (2016), arXiv:1508.07909.
+    """
+    spelt, count, pairs = {}, Counter(), []
+    for word, often in words.items():
+        spelt[word] = f" {'  '.join(word)} "
+        for pair in pairwise(word):
+            count[pair] += often
+    while len(pairs) < merges and max(count.values(), default=0) > 0:
+        pairs.append(min(count, key=lambda pair: (-count[pair], pair)))
+        for word, often in words.items():
+            before, spelt[word] = spelt[word], join_pair(spelt[word], pairs[-1])
+            if spelt[word] != before:
+                for pair in pairwise(before.split()):
+                    count[pair] -= often
+                for pair in pairwise(spelt[word].split()):
+                    count[pair] += often
+    return pairs
+
+
+def subwords(word, pairs):
+    """Cut a word as `byte_pairs` did: join the same pairs in the same order.
+
+    Parameters
+    ----------
+    word : str
+    pairs : list of (str, str)
+        From `byte_pairs`.
+
+    Returns
+    -------
+    list of str
+        Its parts; single letters where nothing was learnt.
+    """
+    spelt = f" {'  '.join(word)} "
+    for pair in pairs:
+        spelt = join_pair(spelt, pair)
+    return spelt.split()
+
+
 def mean_of_tokens(encoded, present):
     """The plainest fusion: the mean of all tokens that are there, whatever their modality.
 
@@ -285,6 +579,119 @@ def _convnet(self, x, mask=None):
     return self, x, mask
 
 
+def _attention(Q, K, V, mask=None):
+    if Q.shape[-1] != K.shape[-1] or K.shape[-2] != V.shape[-2] or 0 in K.shape:
+        shapes = ", ".join(str(tuple(x.shape)) for x in (Q, K, V))
+        raise ValueError(
+            f"Q, K and V have shapes (..., Tq, d), (..., Tk, d), (..., Tk, e), got {shapes}"
+        )
+    if mask is not None:
+        _booleans(mask)
+        shape = (*torch.broadcast_shapes(Q.shape[:-2], K.shape[:-2]), Q.shape[-2], K.shape[-2])
+        _broadcasts(mask, shape)
+    return Q, K, V, mask
+
+
+def _booleans(mask):
+    if mask.dtype != torch.bool:
+        raise TypeError(f"mask is of booleans, True where one may look; got {mask.dtype}")
+
+
+def _broadcasts(mask, shape):
+    given = (1,) * (len(shape) - mask.ndim) + tuple(mask.shape)
+    if len(given) != len(shape) or any(m not in (1, n) for m, n in zip(given, shape, strict=True)):
+        raise ValueError(
+            f"mask has shape {tuple(shape)} or one that broadcasts to it, got {tuple(mask.shape)}"
+        )
+
+
+def _sinusoidal(length, width):
+    if length < 1 or width < 2 or width % 2:
+        raise ValueError(f"length is 1 or more and width is even, got {length} and {width}")
+    return length, width
+
+
+def _rotary(x):
+    if x.ndim < 2 or x.shape[-1] % 2 or 0 in x.shape:
+        raise ValueError(f"x has shape (..., T, d), none 0 and d even, got {tuple(x.shape)}")
+    return (x,)
+
+
+def _heads(self, width, heads, turned=False):
+    if heads < 1 or width % heads or (turned and width // heads % 2):
+        even = " into parts of even width" if turned else ""
+        raise ValueError(f"heads divides width{even}, got width={width} and heads={heads}")
+    return self, width, heads, turned
+
+
+def _multi_head(self, queries, keys, mask=None):
+    for name, x in (("queries", queries), ("keys", keys)):
+        if x.ndim != 3 or x.shape[-1] != self.key.in_features or 0 in x.shape:
+            expected = f"(B, T, {self.key.in_features})"
+            raise ValueError(f"{name} has shape {expected}, none 0, got {tuple(x.shape)}")
+    if len(queries) != len(keys):
+        raise ValueError(f"{len(queries)} samples of queries and {len(keys)} of keys")
+    if mask is not None:
+        _booleans(mask)
+        if mask.ndim != 3:
+            raise ValueError(
+                f"mask has shape (B, Tq, Tk), got {tuple(mask.shape)}; "
+                "for a mask of the keys, (B, Tk), give mask[:, None]"
+            )
+        _broadcasts(mask, (len(keys), queries.shape[1], keys.shape[1]))
+    return self, queries, keys, mask
+
+
+def _transformer(
+    self, embed, width, heads=4, depth=2, positions="sinusoidal", causal=False, pre_norm=True,
+    longest=512,
+):  # fmt: skip
+    known = ("sinusoidal", "learned", "rotary", None)
+    if positions not in known:
+        raise ValueError(f"positions is {positions!r}; it is one of {known}")
+    return self, embed, width, heads, depth, positions, causal, pre_norm, longest
+
+
+def _transform(self, x, mask=None):
+    if x.ndim < 2 or 0 in x.shape:
+        raise ValueError(f"x has shape (B, T, ...), none 0, got {tuple(x.shape)}")
+    if mask is None:
+        mask = torch.ones(len(x), 1, dtype=torch.bool, device=x.device)
+    _booleans(mask)
+    if mask.ndim != 2 or len(mask) != len(x):
+        raise ValueError(f"mask has shape ({len(x)}, T), got {tuple(mask.shape)}")
+    if self.positions == "learned" and mask.shape[1] > self.table.num_embeddings:
+        raise ValueError(
+            f"{mask.shape[1]} tokens, and positions for {self.table.num_embeddings} are learnt"
+        )
+    return self, x, mask
+
+
+def _patches(x, size):
+    if x.ndim not in (3, 4) or 0 in x.shape:
+        raise ValueError(f"images have shape (B, C, H, W) or (B, H, W), got {tuple(x.shape)}")
+    if size < 1 or x.shape[-1] % size or x.shape[-2] % size:
+        raise ValueError(f"size={size} does not divide the sides of images {tuple(x.shape)}")
+    return x, size
+
+
+def _spellable(words):
+    if bad := [word for word in words if not word or any(c.isspace() for c in word)]:
+        raise ValueError(f"a word has a letter at least and no space in it, got {bad[0]!r}")
+
+
+def _byte_pairs(words, merges):
+    if not words or merges < 0:
+        raise ValueError(f"words are one or more and merges 0 or more, got {len(words)}, {merges}")
+    _spellable(words)
+    return words, merges
+
+
+def _subwords(word, pairs):
+    _spellable([word])
+    return word, pairs
+
+
 def _mean_of_tokens(encoded, present):
     widths = {name: tokens.values.shape[-1] for name, tokens in encoded.items()}
     if len(set(widths.values())) != 1:
@@ -302,10 +709,24 @@ def _guard_forward(cls, check):
     cls.forward = checked(check)(cls.forward)
 
 
+def _guard_init(cls, check):
+    cls.__init__ = checked(check)(cls.__init__)
+
+
 conv2d = checked(_conv2d)(conv2d)
 max_pool2d = checked(_max_pool2d)(max_pool2d)
 batch_norm = checked(_batch_norm)(batch_norm)
 receptive_field = checked(_receptive_field)(receptive_field)
+attention = checked(_attention)(attention)
+sinusoidal = checked(_sinusoidal)(sinusoidal)
+rotary = checked(_rotary)(rotary)
+patches = checked(_patches)(patches)
+byte_pairs = checked(_byte_pairs)(byte_pairs)
+subwords = checked(_subwords)(subwords)
+_guard_init(MultiHeadAttention, _heads)
+_guard_init(TransformerEncoder, _transformer)
+_guard_forward(MultiHeadAttention, _multi_head)
+_guard_forward(TransformerEncoder, _transform)
 mean_of_tokens = checked(_mean_of_tokens)(mean_of_tokens)
 _guard_forward(ConvNet, _convnet)
 _guard_forward(MultimodalModel, _multimodal)

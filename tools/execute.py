@@ -51,6 +51,7 @@ LIBRARIES = {
     "scipy": "scipy",
     "torch": "torch",
     "torchvision": "torchvision",
+    "tokenizers": "tokenizers",
     "transformers": "transformers",
 }
 

@@ -49,6 +49,19 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ("mmlearn.metrics.precision_recall_f1", "1", "2"): "who is once in all is no hit",
         ("mmlearn.metrics.bleu", "return 0.0", "return -0.0"): "zero has no sign here",
     },
+    "3_encoders/transformer": {
+        (
+            "mmlearn.encoders.MultiHeadAttention",
+            "x.unflatten(2, (self.heads, -1)).transpose(1, 2)",
+            "x.unflatten(2, (self.heads, -1)).transpose(2, 1)",
+        ): "two axes change places, whichever is named first",
+        (
+            "mmlearn.encoders.MultiHeadAttention",
+            "values.transpose(1, 2)",
+            "values.transpose(2, 1)",
+        ): "two axes change places, whichever is named first",
+        ("mmlearn.encoders.TransformerEncoder", "0", "1"): "any number will do in the padding",
+    },
 }
 
 

@@ -1,5 +1,7 @@
 """Convolution, pooling and normalisation against slow loops and torch; the models' promises."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -228,6 +230,251 @@ class TestMultimodalModel:
             two_encoders()(batch)
 
 
+def slow_attention(Q, K, V, mask):
+    """One query, one key at a time."""
+    values, weights = np.zeros((len(Q), V.shape[1])), np.zeros((len(Q), len(K)))
+    for i, q in enumerate(Q):
+        scores = {j: float(q @ k) / len(q) ** 0.5 for j, k in enumerate(K) if mask[i, j]}
+        total = sum(np.exp(z) for z in scores.values())
+        for j, z in scores.items():
+            weights[i, j] = np.exp(z) / total
+            values[i] += weights[i, j] * V[j].numpy()
+    return values, weights
+
+
+class TestAttention:
+    @given(
+        st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.integers(1, 4),
+        st.integers(1, 3), st.integers(0, 99),
+    )  # fmt: skip
+    @SHAPES
+    def test_is_the_slow_loop(self, b, queries, keys, d, e, seed):
+        Q, K, V = normal(b, queries, d), normal(b, keys, d, seed=1), normal(b, keys, e, seed=2)
+        mask = torch.tensor(np.random.default_rng(seed).random((b, queries, keys)) < 0.6)
+        values, weights = encoders.attention(Q, K, V, mask)
+        for i in range(b):
+            slow = slow_attention(Q[i], K[i], V[i], mask[i])
+            assert values[i].numpy() == pytest.approx(slow[0])
+            assert weights[i].numpy() == pytest.approx(slow[1])
+
+    def test_query_that_may_look_nowhere_gets_zeros_and_sane_gradients(self):
+        Q, K, V = (normal(2, 3, seed=s, requires_grad=True) for s in range(3))
+        mask = torch.tensor([[True, False], [False, False]])
+        values, weights = encoders.attention(Q, K, V, mask)
+        assert (values[1] == 0).all() and (weights[1] == 0).all()
+        values.sum().backward()
+        assert all(x.grad.isfinite().all() for x in (Q, K, V))
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+    def test_masks_in_any_precision_and_with_large_scores(self, dtype):
+        Q, K = torch.full((1, 4), 60.0, dtype=dtype), torch.ones(2, 4, dtype=dtype)
+        V, mask = torch.tensor([[1.0], [5.0]], dtype=dtype), torch.tensor([[False, True]])
+        assert encoders.attention(-Q, K, V, mask)[0].item() == 5
+        assert encoders.attention(Q, K, V, mask)[0].item() == 5
+
+    def test_gradients_are_those_of_differences(self):
+        parts = [normal(2, n, d, seed=n, requires_grad=True) for n, d in ((2, 4), (3, 4), (3, 2))]
+        mask = torch.tensor([[True, False, True], [True, True, True]])
+        assert torch.autograd.gradcheck(lambda *x: encoders.attention(*x, mask), parts)
+
+
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(0, 6))
+@SHAPES
+def test_rotary_scores_depend_on_distance_alone(length, pairs, shift):
+    q, k = normal(2 * pairs), normal(2 * pairs, seed=1)
+    turned = [encoders.rotary(x.expand(length + shift, -1)) for x in (q, k)]
+    scores = turned[0] @ turned[1].mT
+    torch.testing.assert_close(scores[shift:, shift:], scores[:length, :length])
+    torch.testing.assert_close(turned[0].norm(dim=1), q.norm().expand(length + shift))
+
+
+def test_sinusoidal_is_the_slow_loop():
+    table = encoders.sinusoidal(7, 6)
+    for t, i in np.ndindex(7, 3):
+        angle = t / 10_000 ** (2 * i / 6)
+        assert table[t, 2 * i : 2 * i + 2].tolist() == pytest.approx([np.sin(angle), np.cos(angle)])
+
+
+def test_causal_lets_nobody_look_ahead():
+    assert encoders.causal(4).tolist() == [[j <= i for j in range(4)] for i in range(4)]
+
+
+class TestMultiHeadAttention:
+    def test_is_torchs_on_two_sequences_of_unequal_length(self):
+        torch.manual_seed(0)
+        theirs = nn.MultiheadAttention(6, 3, batch_first=True, dtype=torch.float64)
+        nn.init.normal_(theirs.in_proj_bias)
+        ours = encoders.MultiHeadAttention(6, 3).double()
+        parts = zip(theirs.in_proj_weight.chunk(3), theirs.in_proj_bias.chunk(3), strict=True)
+        for layer, (W, b) in zip((ours.query, ours.key, ours.value), parts, strict=True):
+            layer.load_state_dict({"weight": W, "bias": b}, strict=layer.bias is not None)
+        ours.out.load_state_dict(theirs.out_proj.state_dict())
+        queries, keys, there = normal(2, 3, 6), normal(2, 5, 6), torch.ones(2, 5) > 0
+        there[1, 3:] = False
+        found, weights = ours(queries, keys, there[:, None])
+        answer, shares = theirs(queries, keys, keys, ~there, average_attn_weights=False)
+        torch.testing.assert_close(found, answer)
+        torch.testing.assert_close(weights, shares)
+
+    def test_sample_without_keys_gets_the_bias_alone(self):
+        layer, x = encoders.MultiHeadAttention(4, 2), torch.randn(2, 3, 4)
+        found, weights = layer(x, x, torch.tensor([[[True]], [[False]]]))
+        torch.testing.assert_close(found[1], layer.out.bias.expand(3, 4))
+        assert (weights[1] == 0).all() and found.isfinite().all()
+
+
+def encoder_of(kind, **options):
+    """An encoder of one kind of input, and a batch for it: (B, T) tokens, frames or images."""
+    torch.manual_seed(0)
+    embed = {
+        "numbers": nn.Embedding(9, 8),
+        "frames": nn.Linear(3, 8),
+        "images": encoders.PatchEmbedding(2, 3, 8),
+    }[kind]
+    net = encoders.TransformerEncoder(embed, 8, 2, 2, **{"longest": 6} | options).double()
+    x = {"numbers": torch.randint(9, (3, 6)), "frames": normal(3, 6, 3)}
+    x["images"] = normal(3, 3, 4, 6)
+    return net, x[kind]
+
+
+@pytest.mark.parametrize("kind", ["numbers", "frames", "images"])
+@pytest.mark.parametrize("positions", [None, "sinusoidal", "learned", "rotary"])
+@pytest.mark.parametrize(("causal", "pre_norm"), [(False, True), (True, False)])
+class TestTransformerEncoder:
+    @pytest.fixture
+    def both(self, kind, positions, causal, pre_norm):
+        return encoder_of(kind, positions=positions, causal=causal, pre_norm=pre_norm)
+
+    def test_parameters_are_as_many_as_the_closed_form(self, both, positions, pre_norm):
+        net, D = both[0], 8
+        block = 4 * D * D + 3 * D + 8 * D * D + 5 * D + 4 * D
+        expected = 2 * block + 2 * D * pre_norm + 6 * D * (positions == "learned")
+        expected += sum(p.numel() for p in net.embed.parameters())
+        assert sum(p.numel() for p in net.parameters()) == expected
+
+    def test_every_parameter_moves_in_one_step(self, both):
+        net, x = both
+        before = {k: p.detach().clone() for k, p in net.named_parameters()}
+        values = net(x, torch.ones(3, 1, dtype=torch.bool)).values
+        (values * normal(*values.shape, seed=5)).sum().backward()
+        torch.optim.SGD(net.parameters(), lr=0.1).step()
+        assert [k for k, p in net.named_parameters() if (p == before[k]).all()] == []
+
+    def test_state_goes_round(self, both, kind, positions, causal, pre_norm):
+        net, x = both
+        other, _ = encoder_of(kind, positions=positions, causal=causal, pre_norm=pre_norm)
+        nn.init.normal_(other.blocks[0].think[0].weight)
+        other.load_state_dict(net.state_dict())
+        assert (other(x).values == net(x).values).all()
+
+    def test_batch_of_one_is_its_row_of_the_batch(self, both):
+        net, x = both
+        torch.testing.assert_close(net(x[:1]).values, net(x).values[:1])
+
+    def test_knows_of_order_exactly_if_told(self, both, kind, positions, causal):
+        net, x = both
+        if kind == "images":
+            return
+        turned = net(x.flip(1)).values.mean(dim=1)
+        same = torch.allclose(turned, net(x).values.mean(dim=1), atol=1e-6)
+        assert same == (positions is None and not causal)
+
+
+@pytest.mark.parametrize("positions", [None, "sinusoidal", "learned", "rotary"])
+@pytest.mark.parametrize("causal", [False, True])
+class TestPadding:
+    def test_changes_nothing_even_where_it_is_nan(self, positions, causal):
+        net, x = encoder_of("frames", positions=positions, causal=causal)
+        mask = torch.arange(6) < torch.tensor([[4], [6], [1]])
+        filled = x.where(mask[..., None], torch.nan)
+        values, given_mask = net(filled, mask)
+        assert (given_mask == mask).all() and values.isfinite().all()
+        torch.testing.assert_close(values[:1, :4], net(x[:1, :4]).values)
+        torch.testing.assert_close(values[2:, :1], net(x[2:, :1]).values)
+
+    def test_missing_sample_is_finite_and_so_are_its_gradients(self, positions, causal):
+        net, x = encoder_of("frames", positions=positions, causal=causal)
+        mask = torch.tensor([[True], [False], [True]])
+        net(x, mask).values.square().sum().backward()
+        assert all(p.grad.isfinite().all() for p in net.parameters())
+
+
+def test_causal_encoder_cannot_look_ahead():
+    net, x = encoder_of("frames", causal=True, positions="rotary")
+    later = x.clone()
+    later[:, 3:] += 1
+    torch.testing.assert_close(net(later).values[:, :3], net(x).values[:, :3])
+
+
+@pytest.mark.parametrize("pre_norm", [True, False])
+def test_block_is_torchs(pre_norm):
+    torch.manual_seed(0)
+    options = {"activation": "gelu", "batch_first": True, "norm_first": pre_norm}
+    theirs = nn.TransformerEncoderLayer(6, 2, 24, 0.0, dtype=torch.float64, **options)
+    ours = encoders.TransformerBlock(6, 2, pre_norm).double()
+    names = {"self_attn.out_proj": "attend.out", "linear1": "think.0", "linear2": "think.2"}
+    state = {}
+    for key, value in theirs.state_dict().items():
+        for name, other in names.items():
+            key = key.replace(name, other)
+        state[key] = value
+    for kind in ("weight", "bias"):
+        parts = state.pop(f"self_attn.in_proj_{kind}").chunk(3)
+        names = zip(("query", "key", "value"), parts, strict=True)
+        state |= {f"attend.{name}.{kind}": part for name, part in names}
+    del state["attend.key.bias"]
+    ours.load_state_dict(state)
+    x, there = normal(2, 5, 6), torch.arange(5) < torch.tensor([[3], [5]])
+    theirs_values = theirs(x, src_key_padding_mask=~there)
+    torch.testing.assert_close(ours(x, there[:, None]), theirs_values)
+
+
+def test_encoder_gradients_are_those_of_differences():
+    net, x = encoder_of("frames", positions="rotary", causal=True)
+    mask = torch.arange(6) < torch.tensor([[4], [6], [1]])
+    assert torch.autograd.gradcheck(lambda x: net(x, mask).values, x.requires_grad_())
+
+
+@given(st.integers(1, 2), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
+@SHAPES
+def test_patches_are_the_slow_loop(channels, size, rows, columns):
+    x = normal(2, channels, rows * size, columns * size)
+    slow = [
+        x[:, :, i * size : (i + 1) * size, j * size : (j + 1) * size].flatten(1)
+        for i, j in np.ndindex(rows, columns)
+    ]
+    assert (encoders.patches(x, size) == torch.stack(slow, dim=1)).all()
+
+
+def slow_byte_pairs(words, merges):
+    """All pairs counted anew each time, all words rewritten."""
+    spelt, pairs = {word: list(word) for word in words}, []
+    while len(pairs) < merges:
+        count = {}
+        for word, parts in spelt.items():
+            for pair in itertools.pairwise(parts):
+                count[pair] = count.get(pair, 0) + words[word]
+        if not count:
+            return pairs, spelt
+        pairs.append(min(count, key=lambda pair: (-count[pair], pair)))
+        for word, parts in spelt.items():
+            done, i = [], 0
+            while i < len(parts):
+                joins = tuple(parts[i : i + 2]) == pairs[-1]
+                done.append("".join(parts[i : i + 2]) if joins else parts[i])
+                i += 1 + joins
+            spelt[word] = done
+    return pairs, spelt
+
+
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=9), st.integers(1, 4), min_size=1))
+@SHAPES
+def test_byte_pairs_are_the_slow_ones(words):
+    pairs, spelt = slow_byte_pairs(words, 12)
+    assert encoders.byte_pairs(words, 12) == pairs
+    assert {word: encoders.subwords(word, pairs) for word in words} == spelt
+
+
 class TestMeanOfTokens:
     def test_is_the_slow_mean(self):
         values, mask = normal(3, 4, 2), torch.tensor(np.tri(3, 4, dtype=bool))
@@ -258,6 +505,8 @@ class TestMeanOfTokens:
 
 
 X, W, C = torch.ones(2, 3, 5, 5), torch.ones(4, 3, 3, 3), torch.ones(3)
+HEADS, ROWS = encoders.MultiHeadAttention(6, 2), torch.ones(2, 3, 6)
+LEARNED = encoders.TransformerEncoder(nn.Identity(), 6, 2, 1, "learned", longest=2)
 
 
 @pytest.mark.parametrize(
@@ -277,6 +526,26 @@ X, W, C = torch.ones(2, 3, 5, 5), torch.ones(4, 3, 3, 3), torch.ones(3)
         (lambda: encoders.batch_norm(X, C, C, C, C[:2], True), "3 channels.*'bias': "),
         (lambda: encoders.batch_norm(X[:1, :, :1, :1], C, C, C, C, True), "no variance"),
         (lambda: encoders.receptive_field([(3, 0)]), r"\(size, stride\), both 1 or more"),
+        (lambda: encoders.attention(X, X[..., :2], X), r"got .*\(2, 3, 5, 2\)"),
+        (lambda: encoders.attention(X, X[..., :0, :], X[..., :0, :]), "Q, K and V have shapes"),
+        (lambda: encoders.attention(X, X, X, torch.ones(4, 5) > 0), r"broadcasts.*\(4, 5\)"),
+        (lambda: encoders.sinusoidal(3, 5), "width is even, got 3 and 5"),
+        (lambda: encoders.rotary(X), r"d even, got \(2, 3, 5, 5\)"),
+        (lambda: encoders.MultiHeadAttention(6, 4), "width=6 and heads=4"),
+        (lambda: encoders.MultiHeadAttention(6, 2, True), "even width, got width=6 and heads=2"),
+        (lambda: encoders.MultiHeadAttention(6, 2)(C, C), r"queries has shape \(B, T, 6\)"),
+        (lambda: HEADS(ROWS, ROWS[:1]), "2 samples of queries and 1 of keys"),
+        (lambda: HEADS(ROWS, ROWS, ROWS[..., 0] > 0), r"mask\[:, None\]"),
+        (lambda: HEADS(ROWS, ROWS, torch.ones(2, 3, 4) > 0), r"\(2, 3, 3\).*got \(2, 3, 4\)"),
+        (lambda: encoders.TransformerEncoder(nn.Identity(), 6, 2, 1, "fixed"), "'fixed'; it is"),
+        (lambda: LEARNED(ROWS, torch.ones(2, 3) > 0), "3 tokens, and positions for 2"),
+        (lambda: LEARNED(ROWS[:0]), r"none 0, got \(0, 3, 6\)"),
+        (lambda: LEARNED(ROWS, torch.ones(3) > 0), r"mask has shape \(2, T\), got \(3,\)"),
+        (lambda: encoders.patches(X, 2), r"size=2 does not divide.*\(2, 3, 5, 5\)"),
+        (lambda: encoders.patches(C, 2), r"\(B, H, W\), got \(3,\)"),
+        (lambda: encoders.byte_pairs({}, 3), "words are one or more"),
+        (lambda: encoders.byte_pairs({"a b": 1}, 3), "no space in it, got 'a b'"),
+        (lambda: encoders.subwords("", []), "a letter at least"),
         (lambda: ConvNet(1, (4,))(torch.ones(8)), r"\(B, H, W\), got \(8,\)"),
         (lambda: ConvNet(1, (4,))(torch.ones(0, 8, 8)), "none of them 0"),
         (lambda: ConvNet(1, (4,))(X), "3 channels, expected 1"),
@@ -294,6 +563,11 @@ def test_whole_numbers_are_no_images():
         ConvNet(1, (4,))(torch.ones(2, 8, 8, dtype=torch.uint8))
 
 
+def test_masks_are_of_booleans():
+    with pytest.raises(TypeError, match=r"booleans.*float32"):
+        encoders.attention(ROWS, ROWS, ROWS, torch.ones(3, 3))
+
+
 def test_all_of_it_runs_on_a_gpu():
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):
         x, channels = torch.ones(2, 3, 8, 8), torch.ones(3)
@@ -301,6 +575,10 @@ def test_all_of_it_runs_on_a_gpu():
         y = encoders.batch_norm(y, channels.clone(), channels.clone(), channels, channels, True)
         assert encoders.max_pool2d(y, 2).device.type == "cuda"
         assert {t.device.type for t in ConvNet(3, (4,))(x)} == {"cuda"}
+        for positions in ("sinusoidal", "learned", "rotary"):
+            embed = encoders.PatchEmbedding(4, 3, 8)
+            net = encoders.TransformerEncoder(embed, 8, 2, 1, positions, causal=True)
+            assert {t.device.type for t in net(x)} == {"cuda"}
         there = {"image": torch.ones(2, 1, dtype=torch.bool)}
         there |= {"table": torch.ones(2, 1, dtype=torch.bool)}
         present = {name: torch.ones(2, dtype=torch.bool) for name in there}
