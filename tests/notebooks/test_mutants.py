@@ -15,7 +15,10 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         # A pure node that is cut again gives leaves with the shares it had.
         ("mmlearn.baselines.DecisionTree", "0", "1"): "no node counts as pure",
         ("mmlearn.baselines.DecisionTree", "1", "2"): "no node counts as pure",
-    }
+    },
+    "3_encoders/word_vectors": {
+        ("mmlearn.encoders.cooccurrence", "1", "2"): "any number below 0 holds a place",
+    },
 }
 
 
