@@ -473,8 +473,8 @@ def _multimodal(self, batch):
     return self, batch
 
 
-def _guard_forward(cls, check):
-    cls.forward = checked(check)(cls.forward)
+def _guard_forward(cls, check, method="forward"):
+    setattr(cls, method, checked(check)(getattr(cls, method)))
 
 
 conv2d = checked(_conv2d)(conv2d)
@@ -488,4 +488,4 @@ _guard_forward(ConvNet, _convnet)
 _guard_forward(MultimodalModel, _multimodal)
 _guard_forward(SkipGram, _pairs)
 _guard_forward(GloVe, _pairs)
-SkipGram.step = checked(_pairs)(SkipGram.step)
+_guard_forward(SkipGram, _pairs, "step")
