@@ -10,8 +10,10 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.sparse import csr_array
 from torch import nn
 
 from mmlearn.checks import checked
@@ -456,6 +458,145 @@ def subwords(word, pairs):
     return spelt.split()
 
 
+def cooccurrence(texts, size, window=5):
+    """How often each word stands within `window` places of each other word.
+
+    Parameters
+    ----------
+    texts : list of int arrays
+        Each text as the numbers of its words, 0 to `size` - 1; -1 holds the place of a word
+        that is not counted.
+    size : int
+        V, the number of words.
+    window : int
+        Places to either side that count as near.
+
+    Returns
+    -------
+    sparse array (V, V)
+        Symmetric. No pair reaches from one text into the next.
+    """
+    gap = np.full(window, -1)
+    ids = np.concatenate([part for text in texts for part in (text, gap)])
+    counts = csr_array((size, size))
+    for apart in range(1, window + 1):
+        left, right = ids[:-apart], ids[apart:]
+        there = (left >= 0) & (right >= 0)
+        pairs = left[there], right[there]
+        counts += csr_array((np.ones(there.sum()), pairs), (size, size))
+    return counts + counts.T
+
+
+def ppmi(counts, power=0.75):
+    """Positive pointwise mutual information: log of how much more often than by chance, or 0.
+
+    Parameters
+    ----------
+    counts : sparse array (V, C)
+        How often each word met each context.
+    power : float
+        Below 1 it takes rare contexts for less rare than they are, which calms them.
+
+    Returns
+    -------
+    sparse array (V, C)
+        0 for pairs that met less often than by chance, or never.
+
+    References
+    ----------
+    Church and Hanks (1990); the power is from Levy, Goldberg and Dagan (2015),
+    doi:10.1162/tacl_a_00134.
+    """
+    table = counts.tocoo()
+    i, j = table.coords
+    words, contexts = counts.sum(axis=1), counts.sum(axis=0) ** power
+    pmi = np.log(table.data * contexts.sum() / (words[i] * contexts[j]))
+    return csr_array((pmi[pmi > 0], (i[pmi > 0], j[pmi > 0])), counts.shape)
+
+
+class SkipGram(nn.Module):
+    """Word vectors that tell the pairs of a text from pairs that were drawn: word2vec.
+
+    The words drawn, N of them, are shared by the pairs of a batch and weighted as if each pair
+    had drawn `k`: the same in the mean, with less noise and in one product of matrices.
+
+    Parameters
+    ----------
+    size, width : int
+        V, the number of words, and D, the length of their vectors.
+    k : int
+        Words drawn for each pair that was met.
+
+    Attributes
+    ----------
+    word, context : Parameter (V, D)
+        A word's vector, and its vector as a neighbour of others.
+
+    References
+    ----------
+    Mikolov, Sutskever, Chen, Corrado and Dean (2013), arXiv:1310.4546.
+    """
+
+    def __init__(self, size, width, k=5):
+        super().__init__()
+        self.word = nn.Parameter((torch.rand(size, width) - 0.5) / width)
+        self.context = nn.Parameter((torch.rand(size, width) - 0.5) / width)
+        self.k = k
+
+    def forward(self, word, context, negative):
+        """Mean loss of pairs that were met, `word` and `context` (B,), and of `negative` (N,)."""
+        w, c, n = self.word[word], self.context[context], self.context[negative]
+        met, drawn = (w * c).sum(dim=1), w @ n.T
+        return F.softplus(-met).mean() + self.k * F.softplus(drawn).mean()
+
+    @torch.no_grad()
+    def step(self, word, context, negative, step):
+        """Descend: every pair makes a step of its own, as if it had come alone."""
+        w, c, n = self.word[word], self.context[context], self.context[negative]
+        met = torch.sigmoid((w * c).sum(dim=1, keepdim=True)) - 1  # (B, 1)
+        drawn = torch.sigmoid(w @ n.T) * self.k / len(n)  # (B, N)
+        self.word.index_add_(0, word, met * c + drawn @ n, alpha=-step)
+        self.context.index_add_(0, context, met * w, alpha=-step)
+        self.context.index_add_(0, negative, drawn.T @ w, alpha=-step)
+
+
+class GloVe(nn.Module):
+    """Word vectors whose products are the logarithms of the counts, biases aside.
+
+    Parameters
+    ----------
+    size, width : int
+        V, the number of words, and D, the length of their vectors.
+    most : float
+        A pair that was counted so often, or more often, has weight 1; others have less.
+
+    Attributes
+    ----------
+    word, context : Parameter (V, D)
+        Their sum is the vector to use.
+    word_bias, context_bias : Parameter (V,)
+
+    References
+    ----------
+    Pennington, Socher and Manning (2014), doi:10.3115/v1/D14-1162.
+    """
+
+    def __init__(self, size, width, most=100):
+        super().__init__()
+        self.word = nn.Parameter((torch.rand(size, width) - 0.5) / width)
+        self.context = nn.Parameter((torch.rand(size, width) - 0.5) / width)
+        self.word_bias = nn.Parameter(torch.zeros(size))
+        self.context_bias = nn.Parameter(torch.zeros(size))
+        self.most = most
+
+    def forward(self, word, context, count):
+        """Weighted mean square of what is missing to the logarithm of each `count` (B,), > 0."""
+        w, c = F.embedding(word, self.word), F.embedding(context, self.context)
+        guess = (w * c).sum(dim=1) + self.word_bias[word] + self.context_bias[context]
+        weight = (count / self.most).clamp(max=1) ** 0.75
+        return (weight * (guess - count.log()) ** 2).mean()
+
+
 def mean_of_tokens(encoded, present):
     """The plainest fusion: the mean of all tokens that are there, whatever their modality.
 
@@ -692,6 +833,40 @@ def _subwords(word, pairs):
     return word, pairs
 
 
+def _cooccurrence(texts, size, window=5):
+    if size < 1 or window < 1:
+        raise ValueError(f"size and window are 1 or more, got {size} and {window}")
+    texts = [np.asarray(text, dtype=int if len(text) == 0 else None) for text in texts]
+    if not texts or {text.ndim for text in texts} != {1}:
+        raise ValueError("texts is a list of one or more arrays of word numbers, each (T,)")
+    if wrong := [text.dtype for text in texts if text.dtype.kind not in "iu"]:
+        raise TypeError(f"texts hold the numbers of words, got {wrong[0]}")
+    if any(len(text) and not -1 <= text.min() <= text.max() < size for text in texts):
+        raise ValueError(f"word numbers are -1 to {size - 1} with size={size}")
+    return texts, size, window
+
+
+def _ppmi(counts, power=0.75):
+    counts = csr_array(counts)
+    if counts.ndim != 2 or counts.nnz == 0:
+        raise ValueError(f"counts is a table with at least one pair, got {counts.shape}")
+    if not np.isfinite(counts.data).all() or counts.data.min() < 0:
+        raise ValueError("counts holds a negative number, NaN or infinity")
+    counts.eliminate_zeros()
+    return counts, power
+
+
+def _pairs(self, word, context, other, *step):
+    if word.ndim != 1 or word.shape != context.shape or len(word) == 0:
+        shapes = tuple(word.shape), tuple(context.shape)
+        raise ValueError(f"word and context are (B,) with B of 1 or more, got {shapes}")
+    if isinstance(self, GloVe) and other.shape != word.shape:
+        raise ValueError(f"count has one number a pair, ({len(word)},), got {tuple(other.shape)}")
+    if other.ndim != 1 or len(other) == 0:
+        raise ValueError(f"negative has shape (N,), N of 1 or more, got {tuple(other.shape)}")
+    return self, word, context, other, *step
+
+
 def _mean_of_tokens(encoded, present):
     widths = {name: tokens.values.shape[-1] for name, tokens in encoded.items()}
     if len(set(widths.values())) != 1:
@@ -705,8 +880,8 @@ def _multimodal(self, batch):
     return self, batch
 
 
-def _guard_forward(cls, check):
-    cls.forward = checked(check)(cls.forward)
+def _guard_forward(cls, check, method="forward"):
+    setattr(cls, method, checked(check)(getattr(cls, method)))
 
 
 def _guard_init(cls, check):
@@ -727,6 +902,11 @@ _guard_init(MultiHeadAttention, _heads)
 _guard_init(TransformerEncoder, _transformer)
 _guard_forward(MultiHeadAttention, _multi_head)
 _guard_forward(TransformerEncoder, _transform)
+cooccurrence = checked(_cooccurrence)(cooccurrence)
+ppmi = checked(_ppmi)(ppmi)
 mean_of_tokens = checked(_mean_of_tokens)(mean_of_tokens)
 _guard_forward(ConvNet, _convnet)
 _guard_forward(MultimodalModel, _multimodal)
+_guard_forward(SkipGram, _pairs)
+_guard_forward(GloVe, _pairs)
+_guard_forward(SkipGram, _pairs, "step")

@@ -122,6 +122,7 @@ def split(
     val: float | Sequence[Any] = 0.0,
     by: str | None = None,
     seed: int | None = None,
+    learn: str = "label",
 ) -> Split:
     """Cut a data set into parts for training, validation and testing.
 
@@ -141,6 +142,10 @@ def split(
         A name in ``dataset.groups``.
     seed : int or None
         Of the random choice; the run's own if None.
+    learn : str
+        ``"label"``, or ``"words"`` for what is learnt from texts alone, from which words stand
+        together. In a null run the words of train and val are then dealt out anew as well:
+        every text keeps its length, every word its number, and no two words keep company.
 
     Returns
     -------
@@ -151,13 +156,15 @@ def split(
     ------
     ValueError
         If the data set is empty, a share is not in [0, 1), nothing is left to train on, a
-        class is too small to be cut, or a group is unknown.
+        class is too small to be cut, a group is unknown, or there are no words to learn from.
     """
     if not len(dataset):
         raise ValueError(f"{dataset.name} is empty: there is nothing to split")
     if by is not None and by not in dataset.groups:
         known = ", ".join(sorted(dataset.groups)) or "none"
         raise ValueError(f"{dataset.name} has no group {by!r}; its groups: {known}")
+    if learn not in ("label", "words") or (learn == "words" and "text" not in dataset.inputs):
+        raise ValueError(f"learn={learn!r} is label, or words where there is text")
     seed = current().seed if seed is None else seed
     rest, tested = _cut(dataset, np.arange(len(dataset)), test, "test", by, seed)
     named = not isinstance(test, (int, float))
@@ -169,6 +176,8 @@ def split(
     if current().null:
         rng = np.random.default_rng([seed, 1])
         parts[:2] = [_unrelate(part, rng) for part in parts[:2]]
+        if learn == "words":
+            parts[:2] = [_deal_words(part, rng) for part in parts[:2]]
     return Split(*parts)
 
 
@@ -229,6 +238,15 @@ def _unrelate(dataset: Dataset, rng: np.random.Generator) -> Dataset:
     order = rng.permutation(len(dataset))
     groups = {k: v[order] for k, v in dataset.groups.items()}
     return replace(dataset, inputs=inputs, label=dataset.label[order], groups=groups)
+
+
+def _deal_words(dataset: Dataset, rng: np.random.Generator) -> Dataset:
+    """Deal the words of all texts out anew, to each text as many as it had."""
+    texts = [(text or "").split() for text in dataset.inputs["text"]]
+    words = [word for text in texts for word in text]
+    drawn = iter([words[i] for i in rng.permutation(len(words))])
+    dealt = [" ".join(next(drawn) for _ in text) for text in texts]
+    return replace(dataset, inputs={**dataset.inputs, "text": dealt})
 
 
 @dataclass

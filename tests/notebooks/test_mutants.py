@@ -62,6 +62,9 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ): "two axes change places, whichever is named first",
         ("mmlearn.encoders.TransformerEncoder", "0", "1"): "any number will do in the padding",
     },
+    "3_encoders/word_vectors": {
+        ("mmlearn.encoders.cooccurrence", "1", "2"): "any number below 0 holds a place",
+    },
 }
 
 

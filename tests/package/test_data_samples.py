@@ -1,7 +1,9 @@
 """Samples, splits and batches."""
 
+import itertools
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,6 +123,37 @@ def test_null_unrelates_train_and_val_alone(toy, null_run):
     assert (parts.test.inputs["image"][:, 0] == parts.test.label).all()
     assert parts.test.inputs["text"] == [str(i) for i in parts.test.label]
     assert np.bincount(parts.train.label).tolist() == [36, 18, 6]
+
+
+def company(part):
+    """How many neighbours in a text are one and the same word."""
+    pairs = [pair for t in part.inputs["text"] for pair in itertools.pairwise(t.split())]
+    return np.mean([a == b for a, b in pairs])
+
+
+def test_null_deals_the_words_of_train_and_val_out_anew(toy, null_run):
+    lengths = np.arange(len(toy)) % 5
+    text = [" ".join([str(i)] * n) for i, n in zip(toy.label, lengths, strict=True)]
+    toy = replace(toy, inputs={"text": text})
+    left, dealt = split(toy, 0.2, 0.2), split(toy, 0.2, 0.2, learn="words")
+    for before, after in zip(left[:2], dealt[:2], strict=True):
+        old, new = (" ".join(part.inputs["text"]).split() for part in (before, after))
+        assert sorted(old) == sorted(new)
+        assert company(before) == 1 and company(after) < 0.8  # 0.46 by chance
+        assert (before.label == after.label).all()
+        counts = [[len(t.split()) for t in part.inputs["text"]] for part in (before, after)]
+        assert counts[0] == counts[1]
+    assert dealt.test.inputs["text"] == left.test.inputs["text"]
+
+
+def test_words_are_left_alone_when_the_run_is_not_null(toy):
+    assert split(toy, learn="words").train.inputs["text"] == split(toy).train.inputs["text"]
+
+
+@pytest.mark.parametrize("learn", ["word", "image"])
+def test_split_refuses_to_learn_what_is_not_there(toy, learn):
+    with pytest.raises(ValueError, match="learn="):
+        split(toy, learn=learn)
 
 
 def test_collate_pads_and_masks():
