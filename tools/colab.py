@@ -252,12 +252,13 @@ def lay(wanted: Iterable[Distribution], site: Path) -> None:
 
 def pack(here: Distribution, folder: Path) -> None:
     """Make a wheel of an installed distribution, for pip to install where there is no network."""
-    tag = re.search(r"^Tag: (\S+)", here.read_text("WHEEL") or "", re.MULTILINE)
-    if here.files is None or tag is None:
+    tags = re.findall(r"^Tag: (\S+)", here.read_text("WHEEL") or "", re.MULTILINE)
+    if here.files is None or not tags:
         raise ColabError(f"{here.name} was not installed from a wheel; install it anew with pip")
     own = {"INSTALLER", "REQUESTED", "direct_url.json"}  # what pip adds when it installs
+    # A wheel for Python 2 and 3 has a tag for each, in this order.
     name = re.sub(r"[-_.]+", "_", here.name)
-    with zipfile.ZipFile(folder / f"{name}-{here.version}-{tag[1]}.whl", "w") as wheel:
+    with zipfile.ZipFile(folder / f"{name}-{here.version}-{tags[-1]}.whl", "w") as wheel:
         for file in here.files:
             if not {"..", "__pycache__"} & set(file.parts) and file.name not in own:
                 wheel.write(str(here.locate_file(file)), str(file))
