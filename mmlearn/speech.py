@@ -83,9 +83,9 @@ def ctc_forward(log_probs, targets, blank=0):
     start = torch.arange(2 * L + 1, device=emit.device) < 2
     alpha = [emit[0].masked_fill(~start, NEVER)]
     for t in range(1, T):
-        stay = F.pad(alpha[-1], (2, 0), value=NEVER)
-        jump = stay[:, :-2].masked_fill(barred, NEVER)
-        ways = torch.stack([stay[:, 2:], stay[:, 1:-1], jump])
+        before = F.pad(alpha[-1], (2, 0), value=NEVER)  # there is no place left of the first
+        stay, step, jump = before[:, 2:], before[:, 1:-1], before[:, :-2]
+        ways = torch.stack([stay, step, jump.masked_fill(barred, NEVER)])
         alpha.append(emit[t] + ways.logsumexp(dim=0))
     return torch.stack(alpha), states
 
@@ -140,7 +140,8 @@ def ctc_occupancy(log_probs, targets, blank=0):
     alpha, states = ctc_forward(log_probs, targets, blank)
     beta, _ = ctc_forward(log_probs.flip(0), targets.flip(1), blank)
     states = states.expand(len(alpha), -1, -1)
-    through = alpha + beta.flip(0, 2) - log_probs.gather(2, states)
+    emit = log_probs.gather(2, states)  # is in alpha and in beta
+    through = alpha + beta.flip(0, 2) - emit
     shares = through.softmax(dim=2)
     return torch.zeros_like(log_probs).scatter_add(2, states, shares)
 
