@@ -1,13 +1,19 @@
-"""How good, and how sure: intervals for what was measured."""
+"""How good, and how sure: scores of decisions, rankings, probabilities, boxes and texts.
 
-from __future__ import annotations
+The definitions stand on the book's pages as they stand here, so types and shapes are in the
+docstrings, not in annotations.
+"""
 
-from collections.abc import Callable, Sequence
+# mypy: allow-untyped-defs
+
+import functools
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
+from mmlearn.checks import as_labels, checked
 from mmlearn.runtime import current
 
 
@@ -19,13 +25,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def bootstrap(
-    statistic: Callable[..., float],
-    *arrays: np.ndarray,
-    seed: int | None = None,
-    level: float = 0.95,
-    resamples: int = 1000,
-) -> Interval:
+def bootstrap(statistic, *arrays, seed=None, level=0.95, resamples=1000):
     """Percentile bootstrap interval of a statistic over samples.
 
     Parameters
@@ -57,23 +57,14 @@ def bootstrap(
     Efron (1979), Bootstrap methods: another look at the jackknife,
     doi:10.1214/aos/1176344552.
     """
-    columns = [np.asarray(a) for a in arrays]
-    lengths = {len(c) for c in columns}
-    if len(lengths) != 1 or min(lengths) < 2:
-        raise ValueError(f"bootstrap needs arrays with one number of rows, at least 2: {lengths}")
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}; it lies between 0 and 1")
-    (n,) = lengths
-    rng = np.random.default_rng(current().seed if seed is None else seed)
-    rows = rng.integers(n, size=(resamples, n))
-    drawn = np.array([statistic(*(c[row] for c in columns)) for row in rows])
-    tail = (1 - level) / 2
-    value = float(statistic(*columns))
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Interval(value, float(min(low, value)), float(max(high, value)))
+    n = len(arrays[0])
+    rows = np.random.default_rng(seed).integers(n, size=(resamples, n))
+    drawn = [statistic(*(a[row] for a in arrays)) for row in rows]
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(statistic(*arrays)), float(low), float(high))
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+def mean_interval(values, level=0.95):
     """Mean of a few independent runs (seeds, splits) with Student's t interval.
 
     Parameters
@@ -92,8 +83,414 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     ValueError
         If there are fewer than two values.
     """
+    mean, error = np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))
+    half = error * stats.t.ppf((1 + level) / 2, len(values) - 1)
+    return Interval(float(mean), float(mean - half), float(mean + half))
+
+
+def confusion(y, guess, k=None):
+    """How often class i was called j: entry (i, j) of a table of shape (k, k).
+
+    Parameters
+    ----------
+    y, guess : array of int, shape (n,)
+        True classes and guessed ones, from 0.
+    k : int, optional
+        Number of classes; by default one more than the largest that occurs.
+    """
+    k = k or 1 + max(max(y), max(guess))
+    table = np.zeros((k, k), int)
+    np.add.at(table, (y, guess), 1)
+    return table
+
+
+def precision_recall_f1(table):
+    """Three arrays of shape (k,) from a confusion table of shape (k, k); 0 where nothing counts.
+
+    Precision of a class is its share of right ones among those called so, recall among those
+    that are so; F1 is the harmonic mean of the two.
+    """
+    right, true, called = np.diag(table), table.sum(axis=1), table.sum(axis=0)
+    precision, recall = right / np.maximum(called, 1), right / np.maximum(true, 1)
+    return precision, recall, 2 * right / np.maximum(true + called, 1)
+
+
+def sweep(y, score):
+    """Threshold by threshold, from the highest score down: how many hits and false alarms.
+
+    Parameters
+    ----------
+    y : array of 0 and 1, shape (n,)
+    score : array of shape (n,)
+
+    Returns
+    -------
+    thresholds, hits, alarms : arrays of shape (t,)
+        For each distinct score, how many samples of class 1 and of class 0 score that or more.
+    """
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.diff(score[order]) != 0, True)  # equal scores come together
+    hits, alarms = np.cumsum(y[order])[last], np.cumsum(1 - y[order])[last]
+    return score[order][last], hits, alarms
+
+
+def roc_auc(y, score):
+    """Area under the ROC curve: the chance that a 1 scores above a 0, ties half."""
+    _, hits, alarms = sweep(y, score)
+    hit_rate, alarm_rate = (np.append(0, c / c[-1]) for c in (hits, alarms))
+    return np.sum(np.diff(alarm_rate) * (hit_rate[1:] + hit_rate[:-1]) / 2)
+
+
+def average_precision(y, score):
+    """Mean precision over the samples of class 1, each at the threshold that finds it."""
+    _, hits, alarms = sweep(y, score)
+    return np.sum(np.diff(hits, prepend=0) * hits / (hits + alarms)) / hits[-1]
+
+
+def reliability(p, y, bins=10):
+    """What was promised and what came true, by bins of equal width.
+
+    Parameters
+    ----------
+    p : array of shape (n,)
+        Probabilities of class 1 (or confidences).
+    y : array of 0 and 1, shape (n,)
+        Whether it was class 1 (or whether the answer was right).
+    bins : int
+
+    Returns
+    -------
+    promised, true, count : arrays
+        Mean probability, share of ones and number of samples of each bin that is not empty.
+    """
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    count = np.bincount(place)
+    sums = [np.bincount(place, weights=values) for values in (p, y)]
+    promised, true = (total[count > 0] / count[count > 0] for total in sums)
+    return promised, true, count[count > 0]
+
+
+def expected_calibration_error(p, y, bins=10):
+    """Mean distance between promise and truth over the bins, each by its share of samples.
+
+    Parameters are those of `reliability`.
+
+    References
+    ----------
+    Naeini, Cooper and Hauskrecht (2015), doi:10.1609/aaai.v29i1.9602; Guo et al. (2017),
+    arXiv:1706.04599.
+    """
+    promised, true, count = reliability(p, y, bins)
+    return np.average(np.abs(promised - true), weights=count)
+
+
+def iou(a, b):
+    """Intersection over union of every box of `a` (n, 4) with every box of `b` (m, 4): (n, m).
+
+    A box is left, top, right, bottom.
+    """
+    corner = np.maximum(a[:, None, :2], b[:, :2])
+    size = np.maximum(np.minimum(a[:, None, 2:], b[:, 2:]) - corner, 0)
+    area_a, area_b = (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b))
+    shared = size.prod(axis=2)
+    return shared / (area_a[:, None] + area_b - shared)
+
+
+def match(boxes, scores, truth, threshold=0.5):
+    """Which boxes (n, 4) are hits, of shape (n,): best score first, each true box (m, 4) once."""
+    hit, overlap = np.zeros(len(boxes), bool), iou(boxes, truth)
+    for i in np.argsort(-scores, kind="stable"):
+        if overlap[i].max(initial=0) >= threshold:
+            hit[i] = True
+            overlap[:, overlap[i].argmax()] = 0  # taken
+    return hit
+
+
+def mean_average_precision(found, truth, thresholds=(0.5,)):
+    """Average precision of detections, as COCO counts it, over classes and IoU thresholds.
+
+    Parameters
+    ----------
+    found : list of dict
+        For each picture ``boxes`` (n, 4), ``scores`` (n,) and ``labels`` (n,).
+    truth : list of dict
+        For each picture ``boxes`` (m, 4) and ``labels`` (m,).
+    thresholds : sequence of float
+        The overlap that makes a hit; COCO's headline takes the mean over 0.5, 0.55, … 0.95.
+
+    Returns
+    -------
+    float
+        The mean over the classes that occur in `truth`. Precision at a recall is the best at
+        that recall or beyond, read at 101 recalls.
+
+    References
+    ----------
+    Everingham et al. (2010), doi:10.1007/s11263-009-0275-4; Lin et al. (2014), arXiv:1405.0312.
+    """
+    values = []
+    for c in np.unique(np.concatenate([t["labels"] for t in truth])):
+        ours = [(f["boxes"][f["labels"] == c], f["scores"][f["labels"] == c]) for f in found]
+        theirs = [t["boxes"][t["labels"] == c] for t in truth]
+        order = np.argsort(-np.concatenate([s for _, s in ours]), kind="stable")
+        for threshold in thresholds:
+            hit = [match(*a, b, threshold) for a, b in zip(ours, theirs, strict=True)]
+            hits = np.cumsum(np.concatenate(hit)[order])
+            recall = hits / sum(map(len, theirs))
+            best = np.maximum.accumulate((hits / np.arange(1, len(hits) + 1))[::-1])[::-1]
+            at = np.searchsorted(recall, np.linspace(0, 1, 101))
+            values.append(np.append(best, 0)[at].mean())
+    return np.mean(values)
+
+
+def edit_distance(a, b, swap=1):
+    """Fewest insertions, deletions and replacements that turn one sequence into the other.
+
+    Parameters
+    ----------
+    a, b : str or sequence
+    swap : int
+        Price of a replacement; the other two cost 1, so with 2 nothing is ever replaced.
+
+    References
+    ----------
+    Levenshtein (1966), Soviet Physics Doklady 10; Wagner and Fischer (1974),
+    doi:10.1145/321796.321811.
+    """
+    above = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        row = [i]
+        for j, y in enumerate(b, 1):
+            row.append(min(row[-1] + 1, above[j] + 1, above[j - 1] + swap * (x != y)))
+        above = row
+    return above[-1]
+
+
+def cer(references, hypotheses, units=list):
+    """Character error rate: edits over the length of the references; it can exceed 1.
+
+    Parameters
+    ----------
+    references, hypotheses : list of str
+        What was said, and what was understood.
+    units : callable
+        Cuts a text into what is counted.
+    """
+    pairs = [(units(r), units(h)) for r, h in zip(references, hypotheses, strict=True)]
+    return sum(edit_distance(r, h) for r, h in pairs) / sum(len(r) for r, _ in pairs)
+
+
+def wer(references, hypotheses):
+    """Word error rate: as `cer`, with words between blanks for characters."""
+    return cer(references, hypotheses, units=str.split)
+
+
+def ngrams(text, n):
+    """How often each run of n words occurs in a text: a Counter."""
+    words = text.split()
+    return Counter(zip(*(words[i:] for i in range(n)), strict=False))
+
+
+def bleu(references, hypotheses, longest=4):
+    """BLEU of a corpus, 0 to 1: runs of words that are the reference's, and enough of them.
+
+    Parameters
+    ----------
+    references, hypotheses : list of str
+        One reference a text, both cut at blanks.
+    longest : int
+        Runs of 1 to so many words count.
+
+    References
+    ----------
+    Papineni et al. (2002), doi:10.3115/1073083.1073135; unsmoothed, so 0 where no run of some
+    length is right.
+    """
+    right, made = np.zeros(longest), np.zeros(longest)
+    for r, h in zip(references, hypotheses, strict=True):
+        for n in range(longest):
+            right[n] += (ngrams(r, n + 1) & ngrams(h, n + 1)).total()
+            made[n] += ngrams(h, n + 1).total()
+    if right.min() == 0:
+        return 0.0
+    words = sum(len(r.split()) for r in references)
+    brevity = min(1, np.exp(1 - words / made[0]))
+    return brevity * np.exp(np.mean(np.log(right / made)))
+
+
+def rouge_n(references, hypotheses, n=2):
+    """ROUGE-n: F1 of the runs of n words, mean over the texts (Lin 2004)."""
+    scores = []
+    for r, h in zip(references, hypotheses, strict=True):
+        a, b = ngrams(r, n), ngrams(h, n)
+        scores.append(2 * (a & b).total() / max(a.total() + b.total(), 1))
+    return np.mean(scores)
+
+
+def rouge_l(references, hypotheses):
+    """ROUGE-L: F1 of the longest run of words common to both, gaps allowed; mean over texts.
+
+    References
+    ----------
+    Lin (2004), ROUGE: a package for automatic evaluation of summaries.
+    """
+    scores = []
+    for r, h in zip(references, hypotheses, strict=True):
+        a, b = r.split(), h.split()
+        scores.append(1 - edit_distance(a, b, swap=2) / max(len(a) + len(b), 1))
+    return np.mean(scores)
+
+
+def recall_at_k(similarity, k, target=None):
+    """Share of queries whose right item is among the k most similar; a tie counts against it.
+
+    Parameters
+    ----------
+    similarity : array of shape (queries, items)
+    k : int
+    target : array of int, shape (queries,), optional
+        The right item of each query; by default item i of query i.
+    """
+    rows = np.arange(len(similarity))
+    own = similarity[rows, rows if target is None else target]
+    return np.mean((similarity >= own[:, None]).sum(axis=1) <= k)
+
+
+# What follows guards the definitions above against input that would give a wrong answer without
+# a word: floats as classes, a probability of 1.2, one text where a list of texts belongs.
+
+
+def _guard_bootstrap(function):
+    @functools.wraps(function)
+    def guarded(statistic, *arrays, seed=None, level=0.95, resamples=1000):
+        columns = [np.asarray(a) for a in arrays]
+        lengths = {len(c) for c in columns}
+        if len(lengths) != 1 or min(lengths) < 2:
+            raise ValueError(
+                f"bootstrap needs arrays with one number of rows, 2 or more: {lengths}"
+            )
+        if not 0 < level < 1:
+            raise ValueError(f"level is {level}; it lies between 0 and 1")
+        seed = current().seed if seed is None else seed
+        value, low, high = function(
+            statistic, *columns, seed=seed, level=level, resamples=resamples
+        )
+        return Interval(value, min(low, value), max(high, value))
+
+    return guarded
+
+
+def _runs(values, level=0.95):
     array = np.asarray(values, dtype=float)
     if array.ndim != 1 or len(array) < 2:
         raise ValueError(f"an interval needs at least two values, got shape {array.shape}")
-    half = stats.sem(array) * stats.t.ppf((1 + level) / 2, len(array) - 1)
-    return Interval(float(array.mean()), float(array.mean() - half), float(array.mean() + half))
+    return array, level
+
+
+def _classes(y, guess, k=None):
+    y, guess = np.asarray(y), np.asarray(guess)
+    if y.ndim != 1 or y.shape != guess.shape or not len(y):
+        raise ValueError(f"y and guess have one shape (n,), n > 0; got {y.shape}, {guess.shape}")
+    if any(a.dtype.kind not in "biu" or a.min() < 0 or (k and a.max() >= k) for a in (y, guess)):
+        raise ValueError(f"classes are whole numbers from 0{f' to {k - 1}' if k else ''}")
+    return y.astype(int), guess.astype(int), k
+
+
+def _square(table):
+    table = np.asarray(table)
+    if table.ndim != 2 or table.shape[0] != table.shape[1]:
+        raise ValueError(f"a confusion table has shape (k, k), got {table.shape}")
+    return (table,)
+
+
+def _ranked(y, score):
+    score = np.asarray(score, dtype=float)
+    if score.ndim != 1 or not len(score) or not np.isfinite(score).all():
+        raise ValueError(f"scores are finite numbers of shape (n,), n > 0; got {score.shape}")
+    return as_labels(y, len(score), known=(0, 1)).astype(int), score
+
+
+def _both(y, score):
+    y, score = _ranked(y, score)
+    if y.min() == y.max():
+        raise ValueError(f"both classes have to occur in y, which is all {y[0]}")
+    return y, score
+
+
+def _promises(p, y, bins=10):
+    y, p = _ranked(y, p)
+    if p.min() < 0 or p.max() > 1:
+        raise ValueError(f"probabilities lie between 0 and 1, got {p.min():g} to {p.max():g}")
+    return p, y, bins
+
+
+def _boxes(boxes):
+    boxes = np.asarray(boxes, dtype=float)
+    boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or (boxes[:, :2] > boxes[:, 2:]).any():
+        raise ValueError(
+            f"boxes (n, 4) are left, top, right, bottom, in this order; got {boxes.shape}"
+        )
+    return boxes
+
+
+def _scored(boxes, scores, truth, threshold=0.5):
+    boxes, scores = _boxes(boxes), np.asarray(scores, dtype=float)
+    if scores.shape != (len(boxes),):
+        raise ValueError(f"a score a box, ({len(boxes)},), got {scores.shape}")
+    if not 0 < threshold <= 1:
+        raise ValueError(f"the overlap that makes a hit is above 0, at most 1; got {threshold}")
+    return boxes, scores, _boxes(truth), threshold
+
+
+def _pictures(found, truth, thresholds=(0.5,)):
+    if len(found) != len(truth) or not sum(len(t["labels"]) for t in truth):
+        raise ValueError(
+            f"one entry a picture, and a true box in some; got {len(found)} and {len(truth)}"
+        )
+    both = [[{k: np.asarray(v) for k, v in entry.items()} for entry in s] for s in (found, truth)]
+    for entry in both[0] + both[1]:
+        entry["boxes"] = _boxes(entry["boxes"])
+        if any(len(v) != len(entry["boxes"]) for v in entry.values()):
+            raise ValueError(f"each box has a label: { ({k: len(v) for k, v in entry.items()}) }")
+    return *both, thresholds
+
+
+def _texts(references, hypotheses, *options, **named):
+    both = references, hypotheses
+    if any(isinstance(texts, str) for texts in both):
+        raise TypeError("references and hypotheses are lists of texts, not one text")
+    if len(references) != len(hypotheses) or not any(r.strip() for r in references):
+        raise ValueError(
+            "as many hypotheses as references, and a word in some reference; "
+            f"got {len(hypotheses)} and {len(references)}"
+        )
+    return *both, *options, *named.values()
+
+
+def _queries(similarity, k, target=None):
+    similarity = np.asarray(similarity, dtype=float)
+    if similarity.ndim != 2 or not similarity.size or not np.isfinite(similarity).all():
+        raise ValueError(f"similarity is a finite table (queries, items), got {similarity.shape}")
+    n, m = similarity.shape
+    target = np.arange(n) if target is None else np.asarray(target)
+    if target.shape != (n,) or target.min() < 0 or target.max() >= m or not 1 <= k <= m:
+        raise ValueError(f"one item of {m} for each of {n} queries, and k from 1 to {m}; k is {k}")
+    return similarity, k, target
+
+
+bootstrap = _guard_bootstrap(bootstrap)
+mean_interval = checked(_runs)(mean_interval)
+confusion = checked(_classes)(confusion)
+precision_recall_f1 = checked(_square)(precision_recall_f1)
+sweep = checked(_ranked)(sweep)
+roc_auc = checked(_both)(roc_auc)
+average_precision = checked(_both)(average_precision)
+reliability = checked(_promises)(reliability)
+expected_calibration_error = checked(_promises)(expected_calibration_error)
+iou = checked(lambda a, b: (_boxes(a), _boxes(b)))(iou)
+match = checked(_scored)(match)
+mean_average_precision = checked(_pictures)(mean_average_precision)
+cer, wer, bleu = checked(_texts)(cer), checked(_texts)(wer), checked(_texts)(bleu)
+rouge_n, rouge_l = checked(_texts)(rouge_n), checked(_texts)(rouge_l)
+recall_at_k = checked(_queries)(recall_at_k)

@@ -41,10 +41,12 @@ BUDGET_MB = 2048
 # The libraries whose versions can change a result: distribution -> name it is imported by.
 LIBRARIES = {
     "accelerate": "accelerate",
+    "jiwer": "jiwer",
     "librosa": "librosa",
     "matplotlib": "matplotlib",
     "numpy": "numpy",
     "pandas": "pandas",
+    "sacrebleu": "sacrebleu",
     "scikit-learn": "sklearn",
     "scipy": "scipy",
     "torch": "torch",

@@ -15,7 +15,40 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         # A pure node that is cut again gives leaves with the shares it had.
         ("mmlearn.baselines.DecisionTree", "0", "1"): "no node counts as pure",
         ("mmlearn.baselines.DecisionTree", "1", "2"): "no node counts as pure",
-    }
+    },
+    "1_baselines/evaluation": {
+        **{
+            (f"mmlearn.metrics.{name}", "True", "False"): "lengths are checked before"
+            for name in ("mean_average_precision", "cer", "bleu", "rouge_n", "rouge_l")
+        },
+        **{
+            (
+                f"mmlearn.metrics.{name}",
+                "zip(references, hypotheses, strict=True)",
+                "zip(hypotheses, references, strict=True)",
+            ): "F1 of what is shared is symmetric"
+            for name in ("rouge_n", "rouge_l")
+        },
+        (
+            "mmlearn.metrics.mean_average_precision",
+            "np.linspace(0, 1, 101)",
+            "np.linspace(1, 0, 101)",
+        ): "a mean has no order",
+        (
+            "mmlearn.metrics.cer",
+            "edit_distance(r, h)",
+            "edit_distance(h, r)",
+        ): "a distance is symmetric",
+        (
+            "mmlearn.metrics.rouge_l",
+            "edit_distance(a, b, swap=2)",
+            "edit_distance(b, a, swap=2)",
+        ): "a distance is symmetric",
+        ("mmlearn.metrics.rouge_l", "2", "4"): "from a price of 2 nothing is replaced",
+        ("mmlearn.metrics.rouge_n", "1", "2"): "with one run in all none is shared",
+        ("mmlearn.metrics.precision_recall_f1", "1", "2"): "who is once in all is no hit",
+        ("mmlearn.metrics.bleu", "return 0.0", "return -0.0"): "zero has no sign here",
+    },
 }
 
 
