@@ -49,6 +49,16 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ("mmlearn.metrics.precision_recall_f1", "1", "2"): "who is once in all is no hit",
         ("mmlearn.metrics.bleu", "return 0.0", "return -0.0"): "zero has no sign here",
     },
+    "3_encoders/speech_and_ctc": {
+        ("mmlearn.speech.NEVER", "1e+30", "2e+30"): "as good as never, too",
+        ("mmlearn.speech.ctc_loss", "0", "1"): "a column at the end that is never looked at",
+        (
+            "mmlearn.speech.ctc_occupancy",
+            "beta.flip(0, 2)",
+            "beta.flip(2, 0)",
+        ): "both axes are turned, in any order",
+        ("mmlearn.speech.greedy_decode", "True", "False"): "lengths are checked before",
+    },
 }
 
 
