@@ -31,6 +31,7 @@ _MODULES = (
     "optim",
     "autograd",
     "encoders",
+    "speech",
     "train",
     "metrics",
     "claims",

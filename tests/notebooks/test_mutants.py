@@ -65,6 +65,16 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
     "3_encoders/word_vectors": {
         ("mmlearn.encoders.cooccurrence", "1", "2"): "any number below 0 holds a place",
     },
+    "3_encoders/speech_and_ctc": {
+        ("mmlearn.speech.NEVER", "1e+30", "2e+30"): "as good as never, too",
+        ("mmlearn.speech.ctc_loss", "0", "1"): "a column at the end that is never looked at",
+        (
+            "mmlearn.speech.ctc_occupancy",
+            "beta.flip(0, 2)",
+            "beta.flip(2, 0)",
+        ): "both axes are turned, in any order",
+        ("mmlearn.speech.greedy_decode", "True", "False"): "lengths are checked before",
+    },
 }
 
 
