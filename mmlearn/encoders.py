@@ -166,6 +166,187 @@ class ConvNet(nn.Module):
         return Tokens(self.layers(x).amax(dim=(2, 3))[:, None], mask)
 
 
+def rnn_cell(x, state, weights):
+    """One step of a plain recurrent network: look at x, renew the state.
+
+    Parameters
+    ----------
+    x : Tensor (B, D)
+    state : tuple of one Tensor (B, H)
+        What was kept so far, h.
+    weights : tuple of W (H, D), R (H, H) and two biases (H,)
+        In this order, torch's: ``weight_ih, weight_hh, bias_ih, bias_hh``.
+
+    Returns
+    -------
+    tuple of one Tensor (B, H)
+        The new state; the cells all take and return a tuple, so that `unroll` walks any of them.
+
+    References
+    ----------
+    Elman (1990), doi:10.1207/s15516709cog1402_1.
+    """
+    (h,) = state
+    W, R, b, d = weights
+    return (torch.tanh(x @ W.T + b + h @ R.T + d),)
+
+
+def lstm_cell(x, state, weights):
+    """One step of an LSTM: gates decide what the cell keeps, takes in and shows.
+
+    Parameters
+    ----------
+    x : Tensor (B, D)
+    state : tuple of two Tensors (B, H)
+        h, which is shown, and c, the cell.
+    weights : tuple of W (4 H, D), R (4 H, H) and two biases (4 H,)
+        Rows in torch's order: input gate, forget gate, new content, output gate.
+
+    Returns
+    -------
+    tuple of two Tensors (B, H)
+
+    References
+    ----------
+    Hochreiter and Schmidhuber (1997), doi:10.1162/neco.1997.9.8.1735; the forget gate is of Gers,
+    Schmidhuber and Cummins (2000), doi:10.1162/089976600300015015.
+    """
+    h, c = state
+    W, R, b, d = weights
+    i, f, g, o = (x @ W.T + b + h @ R.T + d).chunk(4, dim=1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+def gru_cell(x, state, weights):
+    """One step of a gated recurrent unit: a mean of the old state and new content.
+
+    Parameters
+    ----------
+    x : Tensor (B, D)
+    state : tuple of one Tensor (B, H)
+    weights : tuple of W (3 H, D), R (3 H, H) and two biases (3 H,)
+        Rows in torch's order: reset gate, update gate, new content.
+
+    Returns
+    -------
+    tuple of one Tensor (B, H)
+
+    References
+    ----------
+    Cho et al. (2014), arXiv:1406.1078; the reset gate stands behind R, as in torch, not before it.
+    """
+    (h,) = state
+    W, R, b, d = weights
+    r, z, n = (x @ W.T + b).chunk(3, dim=1)
+    r_h, z_h, n_h = (h @ R.T + d).chunk(3, dim=1)
+    z = (z + z_h).sigmoid()
+    n = torch.tanh(n + (r + r_h).sigmoid() * n_h)
+    return (z * h + (1 - z) * n,)
+
+
+def unroll(cell, x, mask, state, weights):
+    """Read sequences step by step with one cell; where there is padding, the state stays.
+
+    Parameters
+    ----------
+    cell : callable
+        `rnn_cell`, `lstm_cell`, `gru_cell` or one of their form.
+    x : Tensor (B, T, D)
+    mask : BoolTensor (B, T)
+    state : tuple of Tensors (B, H)
+        Where to begin; zeros, as a rule.
+    weights : tuple of Tensors
+        The cell's.
+
+    Returns
+    -------
+    Tensor (B, T, H)
+        h after every step.
+    """
+    states = []
+    for t in range(x.shape[1]):
+        new = cell(x[:, t], state, weights)
+        state = tuple(torch.where(mask[:, t, None], n, s) for n, s in zip(new, state, strict=True))
+        states.append(state[0])
+    return torch.stack(states, dim=1)
+
+
+class Recurrent(nn.Module):
+    """Sequences into one state a step, by torch's fast layers; padding changes no answer.
+
+    Parameters
+    ----------
+    size : int
+        D, numbers a step.
+    width : int
+        H, numbers in a state.
+    kind : str
+        ``rnn``, ``lstm`` or ``gru``.
+    both_ways : bool
+        Read a second time, with weights of its own, from the end; the two states of a step stand
+        side by side.
+
+    Attributes
+    ----------
+    width : int
+        Length of what is given for a step: H, or 2 H.
+    """
+
+    def __init__(self, size, width, kind="lstm", both_ways=False):
+        super().__init__()
+        layer = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[kind]
+        ways = 1 + both_ways
+        self.layers = nn.ModuleList(layer(size, width, batch_first=True) for _ in range(ways))
+        self.size, self.width = size, width * ways
+
+    def read(self, layer, x, mask):
+        """Move what is there to the front, read it, and put each state back in its place."""
+        order = (~mask).byte().argsort(dim=1, stable=True)[:, :, None]
+        h, _ = layer(x.where(mask[:, :, None], 0).take_along_dim(order, dim=1))
+        return h.take_along_dim(order.argsort(dim=1), dim=1).where(mask[:, :, None], 0)
+
+    def forward(self, x, mask):
+        """Sequences (B, T, D) and their mask (B, T); gives `Tokens` (B, T, H), 0 at padding."""
+        ways = [self.read(self.layers[0], x, mask)]
+        if len(self.layers) == 2:
+            ways.append(self.read(self.layers[1], x.flip(1), mask.flip(1)).flip(1))
+        return Tokens(torch.cat(ways, dim=2), mask)
+
+
+class AdditiveAttention(nn.Module):
+    """A mean of states whose weights are learnt from what the states hold.
+
+    Parameters
+    ----------
+    width : int
+        D, numbers in a state.
+    hidden : int
+        Numbers that a state is turned into before it is scored.
+
+    References
+    ----------
+    Bahdanau, Cho and Bengio (2015), arXiv:1409.0473; with one fixed question, as here, Yang et al.
+    (2016), doi:10.18653/v1/N16-1174.
+    """
+
+    def __init__(self, width, hidden=32):
+        super().__init__()
+        self.key = nn.Linear(width, hidden)
+        self.score = nn.Linear(hidden, 1, bias=False)
+
+    def forward(self, states, mask):
+        """States (B, T, D) and their mask (B, T); gives the means (B, D) and weights (B, T).
+
+        Padding has the weight 0; a sample without any state has no other, and its mean is 0.
+        """
+        states = states.where(mask[:, :, None], 0)
+        scores = self.score(self.key(states).tanh())[:, :, 0]
+        scores = scores.where(mask, torch.finfo(scores.dtype).min)
+        weights = scores.softmax(dim=1).where(mask, 0)
+        return (weights[:, :, None] * states).sum(dim=1), weights
+
+
 def attention(Q, K, V, mask=None):
     """Each query's mean of the values, weighted by how well it fits their keys.
 
@@ -720,6 +901,60 @@ def _convnet(self, x, mask=None):
     return self, x, mask
 
 
+def _cell(gates, parts):
+    """The check of a cell with so many gates and so many parts of its state."""
+
+    def check(x, state, weights):
+        if not isinstance(state, tuple | list) or len(state) != parts:
+            names = "(h,)" if parts == 1 else "(h, c)"
+            raise ValueError(f"state is the tuple {names} of {parts}, got {type(state).__name__}")
+        (b, h), (W, R, *biases) = state[0].shape, weights
+        found = [tuple(t.shape) for t in (x, *state, W, R, *biases)]
+        rows, d = gates * h, W.shape[1]
+        expected = [(b, d), *[(b, h)] * parts, (rows, d), (rows, h), *[(rows,)] * 2]
+        if found != expected:
+            raise ValueError(
+                f"x, state, W, R and two biases have the shapes {expected}, got {found}"
+            )
+        return x, state, weights
+
+    return check
+
+
+def _sequences(x, mask, size=None):
+    if x.ndim != 3 or 0 in x.shape:
+        raise ValueError(f"sequences have shape (B, T, D), none of them 0, got {tuple(x.shape)}")
+    if not x.is_floating_point():
+        raise TypeError(f"sequences are floats, got {x.dtype}; embed token numbers first")
+    if mask.shape != x.shape[:2] or mask.dtype != torch.bool:
+        raise ValueError(
+            f"mask is bool, {tuple(x.shape[:2])}, got {mask.dtype}, {tuple(mask.shape)}"
+        )
+    if size is not None and x.shape[2] != size:
+        raise ValueError(f"x has {x.shape[2]} numbers a step, expected {size}")
+
+
+def _unroll(cell, x, mask, state, weights):
+    _sequences(x, mask)
+    return cell, x, mask, state, weights
+
+
+def _recurrent(self, x, mask):
+    _sequences(x, mask, self.size)
+    return self, x, mask
+
+
+def _recurrent_kind(self, size, width, kind="lstm", both_ways=False):
+    if kind not in ("rnn", "lstm", "gru"):
+        raise ValueError(f"kind is {kind!r}; it is one of rnn, lstm, gru")
+    return self, size, width, kind, both_ways
+
+
+def _additive(self, states, mask):
+    _sequences(states, mask, self.key.in_features)
+    return self, states, mask
+
+
 def _attention(Q, K, V, mask=None):
     if Q.shape[-1] != K.shape[-1] or K.shape[-2] != V.shape[-2] or 0 in K.shape:
         shapes = ", ".join(str(tuple(x.shape)) for x in (Q, K, V))
@@ -892,6 +1127,13 @@ conv2d = checked(_conv2d)(conv2d)
 max_pool2d = checked(_max_pool2d)(max_pool2d)
 batch_norm = checked(_batch_norm)(batch_norm)
 receptive_field = checked(_receptive_field)(receptive_field)
+rnn_cell = checked(_cell(1, 1))(rnn_cell)
+lstm_cell = checked(_cell(4, 2))(lstm_cell)
+gru_cell = checked(_cell(3, 1))(gru_cell)
+unroll = checked(_unroll)(unroll)
+_guard_init(Recurrent, _recurrent_kind)
+_guard_forward(Recurrent, _recurrent)
+_guard_forward(AdditiveAttention, _additive)
 attention = checked(_attention)(attention)
 sinusoidal = checked(_sinusoidal)(sinusoidal)
 rotary = checked(_rotary)(rotary)

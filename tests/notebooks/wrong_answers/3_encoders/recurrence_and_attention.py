@@ -1,0 +1,85 @@
+"""Wrong answers to the exercises of the chapter; see tools/exercises.py."""
+
+# %% ex1-answer: one bias a question, as in the formula
+def parameters(kind, size, width):
+    questions = {"rnn": 1, "lstm": 4, "gru": 3}[kind]
+    return questions * width * (size + width + 1)
+
+# %% ex1-answer: the state is as long as the input
+def parameters(kind, size, width):
+    questions = {"rnn": 1, "lstm": 4, "gru": 3}[kind]
+    return questions * width * (2 * size + 2)
+
+# %% ex1-answer: counts the gates and forgets the new content
+def parameters(kind, size, width):
+    questions = {"rnn": 1, "lstm": 3, "gru": 2}[kind]
+    return questions * width * (size + width + 2)
+
+# %% ex2-answer: takes the mean life, 1 / (1 - f), for the half-life
+def forget_bias(steps):
+    return float(np.log(max(steps - 1, 1e-9)))
+
+# %% ex2-answer: the gate itself, not the bias in front of the sigmoid
+def forget_bias(steps):
+    return 0.5 ** (1 / steps) if steps > 1 else 0.0
+
+# %% ex2-answer: believes that a step takes off 1 / (2 steps), as if it were a sum
+def forget_bias(steps):
+    keep = 1 - 0.5 / steps
+    return float(np.log(keep / (1 - keep)))
+
+# %% ex3-answer: the row is turned with its padding
+def turned(x, mask):
+    return x.flip(1), mask
+
+# %% ex3-answer: mask and row are turned, so padding comes first
+def turned(x, mask):
+    return x.flip(1), mask.flip(1)
+
+# %% ex3-answer: turns each row rightly and leaves what stood in the padding
+def turned(x, mask):
+    y = x.clone()
+    for i, n in enumerate(mask.sum(dim=1).tolist()):
+        y[i, :n] = x[i, :n].flip(0)
+    return y, mask
+
+# %% ex4-answer: the mask is put on after the softmax, so the weights no longer add up to one
+def attend(query, states, mask):
+    weights = (states @ query / len(query) ** 0.5).softmax(dim=0) * mask
+    return weights, weights @ states
+
+# %% ex4-answer: scores without their scale
+def attend(query, states, mask):
+    weights = (states @ query).masked_fill(~mask, -torch.inf).softmax(dim=0)
+    return weights, weights @ states
+
+# %% ex4-answer: a score of zero is taken for no weight
+def attend(query, states, mask):
+    scores = states @ query / len(query) ** 0.5
+    weights = (scores * mask).softmax(dim=0)
+    return weights, weights @ states
+
+# %% ex4-answer: the weighted states are not summed
+def attend(query, states, mask):
+    scores = states @ query / len(query) ** 0.5
+    weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=0)
+    return weights, weights[:, None] * states
+
+# %% ex5-answer: opens the reset gate, whose rows stand first
+def open_gate(layer, bias):
+    H = layer.hidden_size
+    with torch.no_grad():
+        layer.bias_ih_l0[:H] += bias
+
+# %% ex5-answer: takes z for the share of what is new, as some papers write it
+def open_gate(layer, bias):
+    H = layer.hidden_size
+    with torch.no_grad():
+        layer.bias_ih_l0[H : 2 * H] -= bias
+
+# %% ex5-answer: adds it to both biases, so it counts twice
+def open_gate(layer, bias):
+    H = layer.hidden_size
+    with torch.no_grad():
+        layer.bias_ih_l0[H : 2 * H] += bias
+        layer.bias_hh_l0[H : 2 * H] += bias
