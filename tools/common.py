@@ -79,6 +79,7 @@ def kernel_env(profile: str = "default") -> dict[str, str]:
         "MMLEARN_STATIC": "1",  # figures to play with: only the part that needs no kernel
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": str(ROOT),
+        "TQDM_DISABLE": "1",  # a bar that comes up when the machine is slow would stay on the page
     }
 
 
