@@ -443,7 +443,7 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, width, heads, turned=False):
         super().__init__()
         self.query, self.value, self.out = (nn.Linear(width, width) for _ in range(3))
-        self.key = nn.Linear(width, width, bias=False)  # it would change no weight
+        self.key = nn.Linear(width, width, bias=False)  # unturned, it has no effect
         self.heads, self.turned = heads, turned
 
     def forward(self, queries, keys, mask=None):
