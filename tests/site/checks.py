@@ -146,18 +146,22 @@ def _squeeze(text: str) -> str:
     return " ".join(text.split())
 
 
-def secret_lines(notebook: NotebookNode, *markers: str) -> list[str]:
-    """The lines of a chapter that stand between such markers, and nowhere outside of them."""
+def secret_lines(notebook: NotebookNode, *markers: str, beside: Iterable = ()) -> list[str]:
+    """The lines of a chapter that stand between such markers, and nowhere outside of them.
+
+    Lines that chapters `beside` it show are no secret: two tests may begin alike.
+    """
     secret: set[str] = set()
     public = ""
-    for _, cell in notebooks.cells(notebook):
-        for marker in markers:
-            pieces = notebooks.regions(cell.source, marker)
-            secret.update(_squeeze(line) for i, text in pieces if i for line in text.splitlines())
-        rest = cell.source
-        for marker in markers:
-            rest = notebooks.without_regions(rest, marker)
-        public += _squeeze(rest) + "\n"
+    for one in (notebook, *beside):
+        for _, cell in notebooks.cells(one):
+            rest = cell.source
+            for marker in markers:
+                pieces = notebooks.regions(cell.source, marker)
+                if one is notebook:
+                    secret |= {_squeeze(line) for i, t in pieces if i for line in t.splitlines()}
+                rest = notebooks.without_regions(rest, marker)
+            public += _squeeze(rest) + "\n"
     return sorted(line for line in secret if len(line) > 12 and line not in public)
 
 

@@ -76,10 +76,11 @@ def test_colab_opens_the_students_edition(book: checks.Pages, chapters: list[str
 
 
 def test_hidden_tests_stay_hidden(book: checks.Pages, chapters: list[str]) -> None:
+    sources = [notebooks.read(common.notebook_path(c)) for c in chapters]
     secrets = [
         line
-        for c in chapters
-        for line in checks.secret_lines(notebooks.read(common.notebook_path(c)), notebooks.HIDDEN)
+        for source in sources
+        for line in checks.secret_lines(source, notebooks.HIDDEN, beside=sources)
     ]
     assert secrets
     assert book.leaks(secrets) == []
