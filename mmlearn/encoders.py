@@ -1115,12 +1115,8 @@ def _multimodal(self, batch):
     return self, batch
 
 
-def _guard_forward(cls, check, method="forward"):
+def _guard(cls, check, method="forward"):
     setattr(cls, method, checked(check)(getattr(cls, method)))
-
-
-def _guard_init(cls, check):
-    cls.__init__ = checked(check)(cls.__init__)
 
 
 conv2d = checked(_conv2d)(conv2d)
@@ -1131,24 +1127,24 @@ rnn_cell = checked(_cell(1, 1))(rnn_cell)
 lstm_cell = checked(_cell(4, 2))(lstm_cell)
 gru_cell = checked(_cell(3, 1))(gru_cell)
 unroll = checked(_unroll)(unroll)
-_guard_init(Recurrent, _recurrent_kind)
-_guard_forward(Recurrent, _recurrent)
-_guard_forward(AdditiveAttention, _additive)
+_guard(Recurrent, _recurrent_kind, "__init__")
+_guard(Recurrent, _recurrent)
+_guard(AdditiveAttention, _additive)
 attention = checked(_attention)(attention)
 sinusoidal = checked(_sinusoidal)(sinusoidal)
 rotary = checked(_rotary)(rotary)
 patches = checked(_patches)(patches)
 byte_pairs = checked(_byte_pairs)(byte_pairs)
 subwords = checked(_subwords)(subwords)
-_guard_init(MultiHeadAttention, _heads)
-_guard_init(TransformerEncoder, _transformer)
-_guard_forward(MultiHeadAttention, _multi_head)
-_guard_forward(TransformerEncoder, _transform)
+_guard(MultiHeadAttention, _heads, "__init__")
+_guard(TransformerEncoder, _transformer, "__init__")
+_guard(MultiHeadAttention, _multi_head)
+_guard(TransformerEncoder, _transform)
 cooccurrence = checked(_cooccurrence)(cooccurrence)
 ppmi = checked(_ppmi)(ppmi)
 mean_of_tokens = checked(_mean_of_tokens)(mean_of_tokens)
-_guard_forward(ConvNet, _convnet)
-_guard_forward(MultimodalModel, _multimodal)
-_guard_forward(SkipGram, _pairs)
-_guard_forward(GloVe, _pairs)
-_guard_forward(SkipGram, _pairs, "step")
+_guard(ConvNet, _convnet)
+_guard(MultimodalModel, _multimodal)
+_guard(SkipGram, _pairs)
+_guard(GloVe, _pairs)
+_guard(SkipGram, _pairs, "step")

@@ -246,7 +246,10 @@ def _deal_words(dataset: Dataset, rng: np.random.Generator) -> Dataset:
     words = [word for text in texts for word in text]
     drawn = iter([words[i] for i in rng.permutation(len(words))])
     dealt = [" ".join(next(drawn) for _ in text) for text in texts]
-    return replace(dataset, inputs={**dataset.inputs, "text": dealt})
+    there = [
+        None if old is None else new for old, new in zip(dataset.inputs["text"], dealt, strict=True)
+    ]
+    return replace(dataset, inputs={**dataset.inputs, "text": there})
 
 
 @dataclass

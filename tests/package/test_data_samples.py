@@ -146,6 +146,13 @@ def test_null_deals_the_words_of_train_and_val_out_anew(toy, null_run):
     assert dealt.test.inputs["text"] == left.test.inputs["text"]
 
 
+def test_a_missing_text_is_still_missing_when_words_are_dealt(toy, null_run):
+    text = [None if i % 3 == 0 else "one two" for i in range(len(toy))]
+    parts = split(replace(toy, inputs={"text": text}), 0.2, 0.2, learn="words")
+    found = [t for part in parts for t in part.inputs["text"]]
+    assert sum(t is None for t in found) == sum(t is None for t in text)
+
+
 def test_words_are_left_alone_when_the_run_is_not_null(toy):
     assert split(toy, learn="words").train.inputs["text"] == split(toy).train.inputs["text"]
 
