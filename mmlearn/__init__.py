@@ -32,6 +32,7 @@ _MODULES = (
     "autograd",
     "encoders",
     "speech",
+    "fusion",
     "train",
     "metrics",
     "claims",

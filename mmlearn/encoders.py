@@ -34,6 +34,46 @@ class Tokens(NamedTuple):
     mask: Any
 
 
+def mlp(before, after, hidden=None):
+    """One linear layer, or two with a ReLU between them.
+
+    Parameters
+    ----------
+    before, after : int
+        Numbers that go in and that come out.
+    hidden : int, optional
+        Numbers between two layers; with None there is one layer.
+    """
+    if hidden is None:
+        return nn.Linear(before, after)
+    return nn.Sequential(nn.Linear(before, hidden), nn.ReLU(), nn.Linear(hidden, after))
+
+
+class Dense(nn.Module):
+    """Vectors that are features already, each by itself through `mlp`, or just as they are.
+
+    Parameters
+    ----------
+    size : int
+        Numbers in a vector.
+    width : int, optional
+        D, the length of what comes out; with None the vectors stay as they are.
+    hidden : int, optional
+        See `mlp`.
+    """
+
+    def __init__(self, size, width=None, hidden=None):
+        super().__init__()
+        self.net = nn.Identity() if width is None else mlp(size, width, hidden)
+        self.size, self.width = size, width or size
+
+    def forward(self, x, mask):
+        """Vectors (B, S), or sequences of them (B, T, S), and their mask; gives `Tokens`."""
+        if x.ndim == 2:
+            x = x[:, None]
+        return Tokens(self.net(x), mask)
+
+
 def conv2d(x, weight, bias=None, stride=1, padding=0):
     """Slide each kernel over the image: the sum of products at every place.
 
@@ -853,6 +893,11 @@ def _window(x, size, stride, padding):
         raise ValueError(f"a window of {size} does not fit into the padded image, {seen}")
 
 
+def _dense(self, x, mask):
+    _sequences(x[:, None] if x.ndim == 2 else x, mask, self.size)
+    return self, x, mask
+
+
 def _conv2d(x, weight, bias=None, stride=1, padding=0):
     if weight.ndim != 4:
         raise ValueError(f"weight has shape (O, C, K, L), got {tuple(weight.shape)}")
@@ -1128,6 +1173,7 @@ lstm_cell = checked(_cell(4, 2))(lstm_cell)
 gru_cell = checked(_cell(3, 1))(gru_cell)
 unroll = checked(_unroll)(unroll)
 _guard(Recurrent, _recurrent_kind, "__init__")
+_guard(Dense, _dense)
 _guard(Recurrent, _recurrent)
 _guard(AdditiveAttention, _additive)
 attention = checked(_attention)(attention)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mmlearn.data import datasets, originals, store, unpack
-from mmlearn.data.samples import Batch, Dataset, Pictures, Split, collate, split
+from mmlearn.data import datasets, originals, store, unpack, worlds
+from mmlearn.data.samples import Batch, Dataset, Pictures, Split, collate, pair, split
 from mmlearn.data.store import DataError
 from mmlearn.data.voice import known_voices, voices
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batch", "DataError", "Dataset", "Encoder", "Pictures", "Split", "card", "collate", "encode",
-    "encoder", "fetch", "health", "known_voices", "load", "names", "split", "voices",
+    "encoder", "fetch", "health", "known_voices", "load", "names", "pair", "split", "voices",
 ]  # fmt: skip
 
 
@@ -43,6 +43,7 @@ ENTRIES = {
     "shapes_vqa": Entry(datasets.shapes_vqa, "shapes_vqa"),
     "spoken_digits": Entry(datasets.spoken_digits, "spoken_digits"),
     "voices": Entry(voices, "espeak"),
+    "world": Entry(worlds.world),
     "efficientnet_lite0": Entry(None, "efficientnet_lite0"),
     "minilm": Entry(None, "minilm"),
     "whisper_tiny_en": Entry(None, "whisper_tiny_en"),

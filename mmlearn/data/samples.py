@@ -252,6 +252,46 @@ def _deal_words(dataset: Dataset, rng: np.random.Generator) -> Dataset:
     return replace(dataset, inputs={**dataset.inputs, "text": there})
 
 
+def pair(first: Dataset, second: Dataset, seed: int | None = None) -> Dataset:
+    """Join two data sets of the same classes: each sample of the first gets one of the second.
+
+    What a sample gets is drawn from its own class. Given the class, the two modalities are then
+    independent, which no sample that was recorded whole can promise, and which flatters fusion:
+    say so wherever it is used. Split first and pair the parts, so that nothing stands on two sides.
+
+    Parameters
+    ----------
+    first, second : Dataset
+        With other modalities and equal classes; `first` gives the samples and their groups.
+    seed : int, optional
+        Of the draw; the run's by default.
+
+    Raises
+    ------
+    ValueError
+        If they share a modality, differ in classes, or `second` lacks a class that `first` has.
+    """
+    if both := sorted(set(first.inputs) & set(second.inputs)):
+        raise ValueError(f"{first.name} and {second.name} both have {', '.join(both)}")
+    if first.classes != second.classes:
+        raise ValueError(f"{first.name} and {second.name} have other classes")
+    rng = np.random.default_rng(current().seed if seed is None else seed)
+    rows = np.zeros(len(first), int)
+    for label in np.unique(first.label):
+        known, asking = (np.flatnonzero(part.label == label) for part in (second, first))
+        if not len(known):
+            raise ValueError(f"{second.name} has no sample of {first.classes[label]!r}")
+        rows[asking] = rng.choice(known, len(asking))
+    return replace(
+        first,
+        name=f"{first.name} and {second.name}",
+        inputs={**first.inputs, **second.subset(rows).inputs},
+        simulated=first.simulated or second.simulated,
+        columns=first.columns or second.columns,
+        rate=first.rate or second.rate,
+    )
+
+
 @dataclass
 class Batch:
     """Samples joined into tensors.
