@@ -157,7 +157,7 @@ class LateFusion(Fusion):
         votes = [head(v).log_softmax(dim=1) for head, v in zip(self.heads, x, strict=True)]
         votes, there = torch.stack(votes, dim=1), self.there(present)
         votes = votes.masked_fill(~there, torch.finfo(votes.dtype).min)
-        return votes.logsumexp(dim=1) - there.sum(dim=1).clamp(min=1).log()
+        return votes.logsumexp(dim=1) - there.sum(dim=1, dtype=votes.dtype).clamp(min=1).log()
 
 
 class GatedMultimodalUnit(Fusion):

@@ -10,7 +10,7 @@ from mmlearn import fusion
 
 # Names out of order, widths and lengths unequal. D is the fused width, H a hidden one, R a rank,
 # N the tokens of a bottleneck.
-WIDTHS = {"text": 3, "image": 2, "sound": 4, "table": 3}
+WIDTHS = {"text": 3, "image": 2, "sound": 4, "table": 1}
 LENGTHS = {"text": 3, "image": 2, "sound": 5, "table": 1}
 D, H, R, N = 4, 5, 3, 2
 
