@@ -168,7 +168,9 @@ def heard():
     """Sounds that say their class and their number, in no order, most of class c."""
     label = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [20, 10, 40]))
     sounds = [np.array([k, i]) for i, k in enumerate(label)]
-    return Dataset("heard", {"sound": sounds}, label, ["a", "b", "c"], {"id": label}, True, rate=8)
+    return Dataset(
+        "heard", {"sound": sounds}, label, ["a", "b", "c"], {"id": label}, True, ["x"], 8
+    )
 
 
 def test_pair_keeps_the_first_and_draws_from_the_class(toy, heard):
@@ -179,7 +181,7 @@ def test_pair_keeps_the_first_and_draws_from_the_class(toy, heard):
     assert (both.label == toy.label).all() and list(both.groups) == ["voice", "id"]
     assert (both.groups["id"] == toy.groups["id"]).all()
     assert [k for k, _ in both.inputs["sound"]] == toy.label.tolist()
-    assert both.simulated and both.rate == 8 and both.columns == []
+    assert both.simulated and both.rate == 8 and both.columns == ["x"]
     assert pair(heard, toy, seed=0).rate == 8 and len(pair(heard, toy, seed=0)) == 70
 
 
