@@ -254,7 +254,7 @@ class MultiplicativeInteraction(Fusion):
         x = self.vectors(encoded)
         y = self.single(torch.cat(x, dim=1))
         for pair, (a, b) in zip(self.pairs, combinations(x, 2), strict=True):
-            y = y + torch.einsum("bi,oij,bj->bo", a, pair.weight, b)  # faster than pair(a, b)
+            y = y + torch.einsum("bi,bj,oij->bo", a, b, pair.weight)  # faster than pair(a, b)
         return y
 
 
