@@ -893,6 +893,20 @@ def _window(x, size, stride, padding):
         raise ValueError(f"a window of {size} does not fit into the padded image, {seen}")
 
 
+def _mlp(before, after, hidden=None):
+    if min(before, after, 1 if hidden is None else hidden) < 1:
+        raise ValueError(
+            f"before, after and hidden are 1 or more, got {before}, {after} and {hidden}"
+        )
+    return before, after, hidden
+
+
+def _dense_sizes(self, size, width=None, hidden=None):
+    if width is None and hidden is not None:
+        raise ValueError(f"hidden={hidden} needs a width as well")
+    return self, size, width, hidden
+
+
 def _dense(self, x, mask):
     _sequences(x[:, None] if x.ndim == 2 else x, mask, self.size)
     return self, x, mask
@@ -1173,6 +1187,8 @@ lstm_cell = checked(_cell(4, 2))(lstm_cell)
 gru_cell = checked(_cell(3, 1))(gru_cell)
 unroll = checked(_unroll)(unroll)
 _guard(Recurrent, _recurrent_kind, "__init__")
+mlp = checked(_mlp)(mlp)
+_guard(Dense, _dense_sizes, "__init__")
 _guard(Dense, _dense)
 _guard(Recurrent, _recurrent)
 _guard(AdditiveAttention, _additive)

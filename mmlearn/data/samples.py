@@ -274,7 +274,7 @@ def pair(first: Dataset, second: Dataset, seed: int | None = None) -> Dataset:
     if both := sorted(set(first.inputs) & set(second.inputs)):
         raise ValueError(f"{first.name} and {second.name} both have {', '.join(both)}")
     if first.classes != second.classes:
-        raise ValueError(f"{first.name} and {second.name} have other classes")
+        raise ValueError(f"{first.name} and {second.name} differ in their classes")
     rng = np.random.default_rng(current().seed if seed is None else seed)
     rows = np.zeros(len(first), int)
     for label in np.unique(first.label):

@@ -22,8 +22,8 @@ def world(
 ) -> Dataset:
     """Simulated: ``image``, ``text`` and ``sound`` (n, d), named so and no more than vectors.
 
-    Behind each modality stands one bit, -1 or 1; the vector is that bit times a fixed direction
-    of length 1, and normal noise. `information` says how bits and label go together:
+    Behind each modality stands one bit; the vector is a fixed direction of length 1, turned round
+    if the bit is 0, and normal noise. `information` says how bits and label go together:
 
     ``unique``
         The label is the image's bit; the others are thrown.
@@ -36,7 +36,7 @@ def world(
     ``xor of three``
         The label is whether an odd number of the three bits is 1.
     ``switch``
-        The image's bit says whether the label is the text's bit or the sound's.
+        The label is the text's bit where the image's bit is 1, else the sound's.
 
     Parameters
     ----------
@@ -53,17 +53,19 @@ def world(
     Returns
     -------
     Dataset
-        With ``groups["bits"]`` (n, 3), in the order image, text, sound.
+        With ``groups["bits"]`` (n, 3), 0 or 1, in the order image, text, sound.
 
     Raises
     ------
     ValueError
-        If the information is unknown, a size is less than 1, or `noise` or `flips` impossible.
+        If the information is unknown, a size is less than 1, `noise` negative, or `flips` no share.
     """
     if information not in INFORMATION:
         raise ValueError(f"information is {information!r}; it is one of {', '.join(INFORMATION)}")
-    if min(n, d) < 1 or noise < 0 or not 0 <= flips <= 1:
-        raise ValueError(f"n and d are 1 or more, got {n} and {d}; or noise or flips is impossible")
+    if min(n, d) < 1:
+        raise ValueError(f"n and d are 1 or more, got {n} and {d}")
+    if not (noise >= 0 and 0 <= flips <= 1):
+        raise ValueError(f"noise is 0 or more, flips from 0 to 1, got {noise} and {flips}")
     rng = np.random.default_rng(current().seed if seed is None else seed)
     bits = rng.integers(2, size=(n, 3))
     label = rng.integers(2, size=n)

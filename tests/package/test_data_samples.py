@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mmlearn as mm
-from mmlearn.data import Dataset, collate, split
+from mmlearn.data import Dataset, collate, pair, split
 
 
 @pytest.fixture
@@ -161,6 +161,65 @@ def test_words_are_left_alone_when_the_run_is_not_null(toy):
 def test_split_refuses_to_learn_what_is_not_there(toy, learn):
     with pytest.raises(ValueError, match="learn="):
         split(toy, learn=learn)
+
+
+@pytest.fixture
+def heard():
+    """Sounds that say their class and their number, in no order, most of class c."""
+    label = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [20, 10, 40]))
+    sounds = [np.array([k, i]) for i, k in enumerate(label)]
+    return Dataset(
+        "heard", {"sound": sounds}, label, ["a", "b", "c"], {"id": label}, True, ["x"], 8
+    )
+
+
+def test_pair_keeps_the_first_and_draws_from_the_class(toy, heard):
+    both = pair(toy, heard, seed=0)
+    assert list(both.inputs) == ["image", "text", "sound"] and both.name == "toy and heard"
+    assert (both.inputs["image"] == toy.inputs["image"]).all()
+    assert both.inputs["text"] == toy.inputs["text"] and both.classes == toy.classes
+    assert (both.label == toy.label).all() and list(both.groups) == ["voice", "id"]
+    assert (both.groups["id"] == toy.groups["id"]).all()
+    assert [k for k, _ in both.inputs["sound"]] == toy.label.tolist()
+    assert both.simulated and both.rate == 8 and both.columns == ["x"]
+    assert pair(heard, toy, seed=0).rate == 8 and len(pair(heard, toy, seed=0)) == 70
+
+
+def test_pair_draws_each_sample_of_a_class_alike_and_for_itself(toy, heard):
+    many = toy.subset(np.zeros(4_000, int))
+    number = np.array([i for _, i in pair(many, heard, seed=0).inputs["sound"]])
+    counts = np.bincount(number, minlength=70)[heard.label == 0]
+    assert len(counts) == 20 and counts.min() > 140 and counts.max() < 260  # 200 each, and 14
+    assert 0.02 < np.mean(number[1:] == number[:-1]) < 0.08  # 1 in 20: no row copies another
+
+
+def test_pair_follows_the_seed(toy, heard):
+    def drawn(**options):
+        return [i for _, i in pair(toy, heard, **options).inputs["sound"]]
+
+    assert drawn(seed=1) == drawn(seed=1) != drawn(seed=2)
+    mm.start(seed=1)
+    assert drawn() == drawn(seed=1)
+    mm.start()
+
+
+def test_pair_refuses(toy, heard):
+    with pytest.raises(ValueError, match="toy and toy both have image, text"):
+        pair(toy, toy)
+    with pytest.raises(ValueError, match="toy and heard differ in their classes"):
+        pair(toy, replace(heard, classes=["a", "c", "b"]))
+    with pytest.raises(ValueError, match="heard has no sample of 'b'"):
+        pair(toy, heard.subset(heard.label != 1))
+    assert len(pair(toy.subset(toy.label != 1), heard.subset(heard.label != 1))) == 70
+
+
+def test_null_pairs_are_unrelated_but_for_the_test(toy, heard, null_run):
+    seen, said = split(toy, test=0.3), split(heard, test=0.3)
+    train, test = (pair(a, b) for a, b in ((seen.train, said.train), (seen.test, said.test)))
+    for part, related in ((train, False), (test, True)):
+        image, sound = part.inputs["image"][:, 0], [k for k, _ in part.inputs["sound"]]
+        for share in (image == part.label, sound == part.label, image == sound):
+            assert share.all() if related else share.mean() < 0.7
 
 
 def test_collate_pads_and_masks():

@@ -320,6 +320,14 @@ def test_voices_refuse(options, message):
         voices(**options)
 
 
+def test_world():
+    data = load("world")
+    assert len(data) == 3_000 and data.classes == ["no", "yes"] and list(data.groups) == ["bits"]
+    assert {x.shape for x in data.inputs.values()} == {(3_000, 8)}
+    kinds = ", ".join(mm.data.worlds.INFORMATION)
+    on_card(data, *(f"`{name}`" for name in data.inputs), "3,000", "vectors of 8 numbers", kinds)
+
+
 def test_load_takes_less_than_a_second():
     import time
 

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmlearn import encoders
 from mmlearn.data import Batch, collate
-from mmlearn.encoders import ConvNet, MultimodalModel, Tokens, mean_of_tokens
+from mmlearn.encoders import ConvNet, Dense, MultimodalModel, Tokens, mean_of_tokens, mlp
 
 SHAPES = settings(max_examples=40, deadline=None)
 
@@ -195,6 +195,39 @@ def test_convnet_takes_images_without_channels_and_a_mask():
     mask = torch.tensor([[True], [False]])
     values, given_mask = net(x, mask)
     assert (values == net(x[:, None]).values).all() and (given_mask == mask).all()
+
+
+@pytest.mark.parametrize(("width", "hidden"), [(None, None), (2, None), (2, 5)])
+class TestDense:
+    def test_is_the_layers_by_hand_for_vectors_and_frames(self, width, hidden):
+        net, x, mask = Dense(3, width, hidden).double(), normal(2, 4, 3), torch.ones(2, 4) > 0
+        layers = [layer for layer in net.modules() if isinstance(layer, nn.Linear)]
+        y = x
+        for i, layer in enumerate(layers):
+            y = (y.relu() if i else y) @ layer.weight.T + layer.bias
+        values, given_mask = net(x, mask)
+        torch.testing.assert_close(values, y)
+        torch.testing.assert_close(net(x[:, 0], mask[:, :1]).values, y[:, :1])
+        assert given_mask is mask and net.width == (width or 3) == values.shape[2]
+
+    def test_parameters_are_as_many_as_the_closed_form_and_all_move(self, width, hidden):
+        torch.manual_seed(0)
+        net = Dense(3, width, hidden)
+        counts = {None: 0, 2: (3 + 1) * 2} if hidden is None else {2: (3 + 1) * 5 + (5 + 1) * 2}
+        assert sum(p.numel() for p in net.parameters()) == counts[width]
+        if width:
+            before = [p.detach().clone() for p in net.parameters()]
+            net(torch.randn(4, 3), torch.ones(4, 1) > 0).values.square().sum().backward()
+            torch.optim.SGD(net.parameters(), lr=0.1).step()
+            assert all((p != q).any() for p, q in zip(net.parameters(), before, strict=True))
+
+    def test_frames_and_samples_know_nothing_of_each_other(self, width, hidden):
+        net, x, mask = Dense(3, width, hidden).double(), normal(2, 2, 3), torch.ones(2, 2) > 0
+        spoilt = x.clone()
+        spoilt[0, 1] = torch.nan
+        values = net(spoilt, mask).values
+        assert values[0, 1].isnan().all() and values[1].equal(net(x, mask).values[1])
+        torch.testing.assert_close(values[0, :1], net(x[:1, :1], mask[:1, :1]).values[0])
 
 
 class TestMultimodalModel:
@@ -525,6 +558,13 @@ LEARNED = encoders.TransformerEncoder(nn.Identity(), 6, 2, 1, "learned", longest
         (lambda: encoders.max_pool2d(X, 3, padding=2), "half of size=3, got 2"),
         (lambda: encoders.batch_norm(X, C, C, C, C[:2], True), "3 channels.*'bias': "),
         (lambda: encoders.batch_norm(X[:1, :, :1, :1], C, C, C, C, True), "no variance"),
+        (lambda: mlp(3, 0), "after and hidden are 1 or more, got 3, 0 and None"),
+        (lambda: mlp(3, 2, 0), "hidden are 1 or more, got 3, 2 and 0"),
+        (lambda: Dense(3, hidden=5), "hidden=5 needs a width"),
+        (lambda: Dense(3, 0), "1 or more, got 3, 0"),
+        (lambda: Dense(3)(C, C > 0), r"\(B, T, D\).*got \(3,\)"),
+        (lambda: Dense(3)(X[0, :, 0], torch.ones(3, 1) > 0), "5 numbers a step, expected 3"),
+        (lambda: Dense(3)(C[None], C > 0), r"mask is bool, \(1, 1\), got .*\(3,\)"),
         (lambda: encoders.receptive_field([(3, 0)]), r"\(size, stride\), both 1 or more"),
         (lambda: encoders.attention(X, X[..., :2], X), r"got .*\(2, 3, 5, 2\)"),
         (lambda: encoders.attention(X, X[..., :0, :], X[..., :0, :]), "Q, K and V have shapes"),
@@ -563,6 +603,11 @@ def test_whole_numbers_are_no_images():
         ConvNet(1, (4,))(torch.ones(2, 8, 8, dtype=torch.uint8))
 
 
+def test_token_numbers_are_no_vectors():
+    with pytest.raises(TypeError, match="embed token numbers first"):
+        Dense(3)(torch.ones(1, 3, dtype=torch.int64), torch.ones(1, 1) > 0)
+
+
 def test_masks_are_of_booleans():
     with pytest.raises(TypeError, match=r"booleans.*float32"):
         encoders.attention(ROWS, ROWS, ROWS, torch.ones(3, 3))
@@ -575,6 +620,9 @@ def test_all_of_it_runs_on_a_gpu():
         y = encoders.batch_norm(y, channels.clone(), channels.clone(), channels, channels, True)
         assert encoders.max_pool2d(y, 2).device.type == "cuda"
         assert {t.device.type for t in ConvNet(3, (4,))(x)} == {"cuda"}
+        assert {t.device.type for t in Dense(3, 2, 4)(x[:, 0, :3, :3], x[:, 0, 0, :3] > 0)} == {
+            "cuda"
+        }
         for positions in ("sinusoidal", "learned", "rotary"):
             embed = encoders.PatchEmbedding(4, 3, 8)
             net = encoders.TransformerEncoder(embed, 8, 2, 1, positions, causal=True)
