@@ -1180,7 +1180,7 @@ def _mask_tokens(tokens, there, mask, size, share=0.15, generator=None):
         )
     if not 0 <= mask < size or not 0 <= share <= 1:
         raise ValueError(f"mask is below size and share 0 to 1, got {mask}, {size} and {share}")
-    return tokens, there, mask, size, share, generator
+    return tokens, there, mask, size, float(share), generator
 
 
 def _language(self, tokens, mask, places=None):
