@@ -670,10 +670,11 @@ def mask_tokens(tokens, there, mask, size, share=0.15, generator=None):
     """
 
     def coin(chance):
-        return torch.full(tokens.shape, chance, device=tokens.device).bernoulli(generator=generator)
+        p = torch.full(tokens.shape, chance, device=tokens.device)
+        return p.bernoulli(generator=generator).bool()
 
-    chosen = coin(share).bool() & there
-    hidden, forged = coin(0.8).bool(), coin(0.5).bool()
+    chosen = coin(share) & there
+    hidden, forged = coin(0.8), coin(0.5)
     other = torch.randint(size, tokens.shape, generator=generator, device=tokens.device)
     shown = tokens.where(~(chosen & forged), other)
     return shown.where(~(chosen & hidden), mask), chosen
