@@ -679,6 +679,108 @@ def subwords(word, pairs):
     return spelt.split()
 
 
+def mask_tokens(tokens, there, mask, size, share=0.15, generator=None):
+    """Choose places to be guessed, and hide what stands there: BERT's rule of 80, 10 and 10.
+
+    Parameters
+    ----------
+    tokens : integer Tensor (B, T)
+        Numbers of tokens, 0 to `size` - 1.
+    there : BoolTensor (B, T)
+        Where a place may be chosen: not padding, not a sign such as ``[SEP]``.
+    mask : int
+        The number of the token ``[MASK]``.
+    size : int
+        V, the number of tokens in the vocabulary.
+    share : float
+        How many of the places that may be chosen are, in the mean.
+    generator : torch.Generator, optional
+        Where the draws come from; torch's own by default.
+
+    Returns
+    -------
+    shown : integer Tensor (B, T)
+        At a chosen place ``[MASK]`` in 80 % of cases, any token in 10 %, the true one in 10 %.
+    chosen : BoolTensor (B, T)
+        The places that are to be guessed.
+
+    References
+    ----------
+    Devlin, Chang, Lee and Toutanova (2019), arXiv:1810.04805, section 3.1.
+    """
+
+    def coin(chance):
+        p = torch.full(tokens.shape, chance, device=tokens.device)
+        return p.bernoulli(generator=generator).bool()
+
+    chosen = coin(share) & there
+    hidden, forged = coin(0.8), coin(0.5)
+    other = torch.randint(size, tokens.shape, generator=generator, device=tokens.device)
+    shown = tokens.where(~(chosen & forged), other)
+    return shown.where(~(chosen & hidden), mask), chosen
+
+
+class LanguageModel(nn.Module):
+    """An encoder of tokens that gives each token of its vocabulary a score at every place.
+
+    The scores are inner products with the vectors by which the tokens came in. With
+    ``causal=True`` in the encoder it can learn to say what comes next, else what was hidden.
+
+    Parameters
+    ----------
+    encoder : Module
+        ``encoder(tokens, mask)`` gives `Tokens` (B, T, D); ``encoder.embed`` is its
+        ``nn.Embedding`` (V, D).
+
+    References
+    ----------
+    Press and Wolf (2017), arXiv:1608.05859, on the shared vectors.
+    """
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+        self.bias = nn.Parameter(torch.zeros(len(encoder.embed.weight)))
+
+    def forward(self, tokens, mask, places=None):
+        """Scores (B, T, V), or (N, V) for the N `places` (B, T) that are True, row by row."""
+        states = self.encoder(tokens, mask).values
+        if places is not None:
+            states = states[places]
+        return F.linear(states, self.encoder.embed.weight, self.bias)
+
+
+def next_probabilities(logits, temperature=1.0, top_k=None, top_p=1.0):
+    """The probabilities from which the next token is drawn.
+
+    Parameters
+    ----------
+    logits : Tensor (..., V)
+        A language model's scores.
+    temperature : float
+        Above 0; below 1 the likely become likelier still, above 1 all become more alike.
+    top_k : int, optional
+        Keep the k likeliest alone.
+    top_p : float
+        Then keep the likeliest whose probabilities together reach this, and no more.
+
+    Returns
+    -------
+    Tensor (..., V)
+
+    References
+    ----------
+    Holtzman, Buys, Du, Forbes and Choi (2020), arXiv:1904.09751, for `top_p`.
+    """
+    scores, order = (logits / temperature).sort(dim=-1, descending=True)
+    if top_k is not None:
+        scores[..., top_k:] = -torch.inf
+    p = scores.softmax(dim=-1)
+    p = p.where(p.cumsum(dim=-1) - p < top_p, 0)  # the sum of those that are likelier
+    p = p / p.sum(dim=-1, keepdim=True)
+    return torch.zeros_like(p).scatter(-1, order, p)
+
+
 def cooccurrence(texts, size, window=5):
     """How often each word stands within `window` places of each other word.
 
@@ -1127,6 +1229,40 @@ def _subwords(word, pairs):
     return word, pairs
 
 
+def _mask_tokens(tokens, there, mask, size, share=0.15, generator=None):
+    if tokens.ndim != 2 or tokens.is_floating_point() or tokens.dtype == torch.bool:
+        raise ValueError(
+            f"tokens are whole numbers (B, T), got {tokens.dtype} {tuple(tokens.shape)}"
+        )
+    if there.shape != tokens.shape or there.dtype != torch.bool:
+        raise ValueError(
+            f"there is bool, {tuple(tokens.shape)}, got {there.dtype}, {tuple(there.shape)}"
+        )
+    if not 0 <= mask < size or not 0 <= share <= 1:
+        raise ValueError(f"mask is below size and share 0 to 1, got {mask}, {size} and {share}")
+    return tokens, there, mask, size, float(share), generator
+
+
+def _language(self, tokens, mask, places=None):
+    if places is not None and (places.dtype != torch.bool or places.shape != tokens.shape):
+        expected = tuple(tokens.shape)
+        raise ValueError(f"places is bool, {expected}, got {places.dtype}, {tuple(places.shape)}")
+    return self, tokens, mask, places
+
+
+def _next_probabilities(logits, temperature=1.0, top_k=None, top_p=1.0):
+    if logits.ndim == 0 or 0 in logits.shape or not logits.is_floating_point():
+        raise ValueError(
+            f"logits are floats (..., V), none 0, got {logits.dtype} {tuple(logits.shape)}"
+        )
+    if not temperature > 0 or not 0 < top_p <= 1 or (top_k is not None and top_k < 1):
+        raise ValueError(
+            "temperature is above 0, top_p above 0 to 1, top_k 1 or more, "
+            f"got {temperature}, {top_p} and {top_k}"
+        )
+    return logits, temperature, top_k, top_p
+
+
 def _cooccurrence(texts, size, window=5):
     if size < 1 or window < 1:
         raise ValueError(f"size and window are 1 or more, got {size} and {window}")
@@ -1202,6 +1338,9 @@ _guard(MultiHeadAttention, _heads, "__init__")
 _guard(TransformerEncoder, _transformer, "__init__")
 _guard(MultiHeadAttention, _multi_head)
 _guard(TransformerEncoder, _transform)
+mask_tokens = checked(_mask_tokens)(mask_tokens)
+_guard(LanguageModel, _language)
+next_probabilities = checked(_next_probabilities)(next_probabilities)
 cooccurrence = checked(_cooccurrence)(cooccurrence)
 ppmi = checked(_ppmi)(ppmi)
 mean_of_tokens = checked(_mean_of_tokens)(mean_of_tokens)
