@@ -82,6 +82,9 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ("mmlearn.encoders.Recurrent", "0", "1"): "no state sees what padding holds",
         ("mmlearn.encoders.AdditiveAttention", "0", "1"): "what padding holds has no weight",
     },
+    "4_fusion/crossmodal_attention": {
+        ("mmlearn.fusion.CrossmodalAttention", "True", "False"): "there are as many of each",
+    },
 }
 
 
