@@ -425,7 +425,8 @@ class ModalityDropout(Fusion):
     fusion : Fusion
         Any of them.
     p : float
-        Probability that a modality of a sample is hidden, from 0 to 1.
+        Probability that a modality of a sample is hidden, from 0 to 1; of those that it has,
+        the one with the largest draw stays.
 
     References
     ----------

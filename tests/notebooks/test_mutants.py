@@ -82,6 +82,11 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ("mmlearn.encoders.Recurrent", "0", "1"): "no state sees what padding holds",
         ("mmlearn.encoders.AdditiveAttention", "0", "1"): "what padding holds has no weight",
     },
+    "4_fusion/missing_and_noisy": {
+        ("mmlearn.fusion.ProductOfExperts", "True", "False"): "one expert for each vector",
+        ("mmlearn.fusion.ModalityDropout", "True", "False"): "one row for each modality",
+        ("mmlearn.fusion.ModalityDropout", "1", "2"): "below every draw is below every draw",
+    },
 }
 
 
