@@ -85,6 +85,11 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
     "4_fusion/crossmodal_attention": {
         ("mmlearn.fusion.CrossmodalAttention", "True", "False"): "there are as many of each",
     },
+    "4_fusion/missing_and_noisy": {
+        ("mmlearn.fusion.ProductOfExperts", "True", "False"): "one expert for each vector",
+        ("mmlearn.fusion.ModalityDropout", "True", "False"): "one row for each modality",
+        ("mmlearn.fusion.ModalityDropout", "1", "2"): "below every draw is below every draw",
+    },
 }
 
 
