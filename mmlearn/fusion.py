@@ -248,8 +248,10 @@ class MultiplicativeInteraction(Fusion):
     def forward(self, encoded, present):
         """See `Fusion`; gives (B, D)."""
         x = self.vectors(encoded)
-        products = zip(self.pairs, combinations(x, 2), strict=True)
-        return self.single(torch.cat(x, dim=1)) + sum(pair(a, b) for pair, (a, b) in products)
+        y = self.single(torch.cat(x, dim=1))
+        for pair, (a, b) in zip(self.pairs, combinations(x, 2), strict=True):
+            y = y + torch.einsum("bi,oij,bj->bo", a, pair.weight, b)  # faster than pair(a, b)
+        return y
 
 
 class TensorFusion(Fusion):
@@ -302,7 +304,8 @@ class LowRankFusion(Fusion):
     def __init__(self, widths, width, rank=8):
         super().__init__(widths, width)
         sizes = ((rank, d + 1, width) for d in self.widths.values())
-        factors = (torch.randn(size) / size[1] ** 0.5 for size in sizes)
+        share = rank ** (1 / len(widths))  # else the sum grows with the rank
+        factors = (torch.randn(size) / (size[1] * share) ** 0.5 for size in sizes)
         self.factors, self.bias = nn.ParameterList(factors), nn.Parameter(torch.zeros(width))
 
     def forward(self, encoded, present):
