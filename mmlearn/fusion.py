@@ -308,7 +308,8 @@ class LowRankFusion(Fusion):
     def __init__(self, widths, width, rank=8):
         super().__init__(widths, width)
         sizes = ((rank, d + 1, width) for d in self.widths.values())
-        factors = (torch.randn(size) / size[1] ** 0.5 for size in sizes)
+        share = rank ** (1 / len(widths))  # else the sum grows with the rank
+        factors = (torch.randn(size) / (size[1] * share) ** 0.5 for size in sizes)
         self.factors, self.bias = nn.ParameterList(factors), nn.Parameter(torch.zeros(width))
 
     def forward(self, encoded, present):

@@ -90,6 +90,10 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ("mmlearn.fusion.ModalityDropout", "True", "False"): "one row for each modality",
         ("mmlearn.fusion.ModalityDropout", "1", "2"): "below every draw is below every draw",
     },
+    "4_fusion/gates_and_tensors": {
+        (f"mmlearn.fusion.{name}", "True", "False"): "as many layers as modalities, or pairs of them"
+        for name in ("MultiplicativeInteraction", "FiLM", "GatedMultimodalUnit", "LowRankFusion")
+    },
 }
 
 
