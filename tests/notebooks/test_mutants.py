@@ -82,6 +82,10 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ("mmlearn.encoders.Recurrent", "0", "1"): "no state sees what padding holds",
         ("mmlearn.encoders.AdditiveAttention", "0", "1"): "what padding holds has no weight",
     },
+    "4_fusion/early_and_late": {
+        ("mmlearn.fusion.Sum", "True", "False"): "there are as many layers as modalities",
+        ("mmlearn.fusion.LateFusion", "True", "False"): "there are as many heads as modalities",
+    },
 }
 
 
