@@ -94,6 +94,10 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         (f"mmlearn.fusion.{name}", "True", "False"): "as many layers as modalities, or pairs of them"
         for name in ("MultiplicativeInteraction", "FiLM", "GatedMultimodalUnit", "LowRankFusion")
     },
+    "4_fusion/early_and_late": {
+        ("mmlearn.fusion.Sum", "True", "False"): "there are as many layers as modalities",
+        ("mmlearn.fusion.LateFusion", "True", "False"): "there are as many heads as modalities",
+    },
 }
 
 
