@@ -33,6 +33,7 @@ _MODULES = (
     "encoders",
     "speech",
     "fusion",
+    "objectives",
     "train",
     "metrics",
     "claims",
