@@ -46,19 +46,19 @@ def hide(present, p):
     return present & ((drawn >= p) | (drawn == drawn.amax(dim=1, keepdim=True)))
 
 # %% ex4-answer: weighs by variances, so the least sure counts most
-def together_(proposals, precisions, there):
+def product(proposals, precisions, there):
     weights = np.where(there, 1 / precisions, 0.0)
     total = 1 + weights.sum()
     return (weights * proposals).sum() / total, 1 / (1 + np.where(there, precisions, 0).sum())
 
 # %% ex4-answer: no prior
-def together_(proposals, precisions, there):
+def product(proposals, precisions, there):
     precisions = np.where(there, precisions, 0.0)
     total = precisions.sum() or 1.0
     return (precisions * proposals).sum() / total, 1 / total
 
 # %% ex4-answer: a missing expert proposes 0 instead of keeping silent
-def together_(proposals, precisions, there):
+def product(proposals, precisions, there):
     total = 1 + precisions.sum()
     return (precisions * np.where(there, proposals, 0)).sum() / total, 1 / total
 
