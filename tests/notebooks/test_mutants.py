@@ -91,7 +91,7 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ("mmlearn.fusion.ModalityDropout", "1", "2"): "below every draw is below every draw",
     },
     "4_fusion/gates_and_tensors": {
-        (f"mmlearn.fusion.{name}", "True", "False"): "as many layers as modalities, or pairs of them"
+        (f"mmlearn.fusion.{name}", "True", "False"): "as many layers as modalities or pairs"
         for name in ("MultiplicativeInteraction", "FiLM", "GatedMultimodalUnit", "LowRankFusion")
     },
     "4_fusion/early_and_late": {
