@@ -83,7 +83,7 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ("mmlearn.encoders.AdditiveAttention", "0", "1"): "what padding holds has no weight",
     },
     "4_fusion/gates_and_tensors": {
-        (f"mmlearn.fusion.{name}", "True", "False"): "as many layers as modalities, or pairs of them"
+        (f"mmlearn.fusion.{name}", "True", "False"): "as many layers as modalities or pairs"
         for name in ("MultiplicativeInteraction", "FiLM", "GatedMultimodalUnit", "LowRankFusion")
     },
 }
