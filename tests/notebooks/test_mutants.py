@@ -75,6 +75,20 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ): "both axes are turned, in any order",
         ("mmlearn.speech.greedy_decode", "True", "False"): "lengths are checked before",
     },
+    "4_fusion/shared_space": {
+        ("mmlearn.objectives.cca", "False", "True"): "what is added is cut off again",
+        ("mmlearn.objectives.scores", "1e-08", "2e-08"): "no vector is that short",
+        **{
+            (f"mmlearn.objectives.{name}", f"{call}(a, b, {rest})", f"{call}(b, a, {rest})"): (
+                "both directions count alike"
+            )
+            for name, call, rest in (
+                ("clip_loss", "scores", "scale"),
+                ("siglip_loss", "scores", "scale"),
+                ("CLIPLoss", "clip_loss", "self.log_scale.exp(), label"),
+            )
+        },
+    },
     "3_encoders/recurrence_and_attention": {
         ("mmlearn.encoders.unroll", "True", "False"): "as many parts come out as go in",
         ("mmlearn.encoders.Recurrent", "True", "False"): "on a CPU torch sorts stably anyway",
