@@ -128,6 +128,21 @@ def times(folder: str) -> str:
     return f"{table}\n\n## Versions\n\n{packages}"
 
 
+def bench(folder: str) -> str:
+    """The package beside its peers, as the last `make bench` timed them."""
+    rows = json.loads((ROOT / "benchmarks" / "measured.json").read_text(encoding="utf-8"))
+    head = ["What, and beside which library", "Ours, ms", "Theirs, ms", "Ratio", "At most", "Equal?"]
+    lines = [
+        [row["job"], f"{row['ours_ms']:.3g}", f"{row['peer_ms']:.3g}", f"{row['ratio']:.2g}",
+         "reported" if row["target"] is None else f"{row['target']:g}", row["note"] or "yes"]
+        for row in rows
+    ]  # fmt: skip
+    machine, versions = rows[0]["machine"], rows[0]["versions"]
+    found = _table(["Package", "Version"], [[n, v] for n, v in versions.items()])
+    said = "; ".join(f"{value}" for value in machine.values())
+    return f"{_table(head, lines)}\n\n## Machine and versions\n\n{said}\n\n{found}"
+
+
 def exercises(folder: str) -> str:
     """Every exercise, chapter by chapter: who grades it, points, difficulty, minutes."""
     parts = []
@@ -170,6 +185,7 @@ def data(folder: str) -> str:
 GENERATED: dict[str, Callable[[str], str]] = {
     "claims": claims,
     "times": times,
+    "bench": bench,
     "exercises": exercises,
     "api": api,
     "data": data,
