@@ -316,8 +316,8 @@ class LowRankFusion(Fusion):
         """See `Fusion`; gives (B, D)."""
         product = 1
         for v, factor in zip(self.vectors(encoded), self.factors, strict=True):
-            product = product * torch.einsum("bd,rdo->bro", F.pad(v, (0, 1), value=1.0), factor)
-        return product.sum(dim=1) + self.bias
+            product = product * (F.pad(v, (0, 1), value=1.0) @ factor)  # (rank, B, D)
+        return product.sum(dim=0) + self.bias
 
 
 class CrossmodalBlock(TransformerBlock):

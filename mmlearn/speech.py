@@ -78,15 +78,15 @@ def ctc_forward(log_probs, targets, blank=0):
     states = targets.new_full((N, 2 * L + 1), blank)
     states[:, 1::2] = targets
     emit = log_probs.gather(2, states.expand(T, -1, -1))
-    other = (states[:, 2:] != blank) & (states[:, 2:] != states[:, :-2])
-    barred = ~F.pad(other, (2, 0))  # the states that cannot be entered over a blank
+    shut = (states[:, 2:] == blank) | (states[:, 2:] == states[:, :-2])
+    barred = F.pad(shut[:, :, None], (0, 2, 2, 0))  # of the three ways in, the jump
     start = torch.arange(2 * L + 1, device=emit.device) < 2
-    alpha = [emit[0].masked_fill(~start, NEVER)]
-    for t in range(1, T):
+    first, *later = emit
+    alpha = [first.masked_fill(~start, NEVER)]
+    for frame in later:
         before = F.pad(alpha[-1], (2, 0), value=NEVER)  # there is no place left of the first
-        stay, step, jump = before[:, 2:], before[:, 1:-1], before[:, :-2]
-        ways = torch.stack([stay, step, jump.masked_fill(barred, NEVER)])
-        alpha.append(emit[t] + ways.logsumexp(dim=0))
+        ways = before.unfold(1, 3, 1).masked_fill(barred, NEVER)  # jump, step, stay
+        alpha.append(frame + ways.logsumexp(dim=2))
     return torch.stack(alpha), states
 
 
