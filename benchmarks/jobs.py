@@ -59,8 +59,8 @@ def autograd() -> Job:
     random.seed(0)
     net = MLP(2, [16, 16, 1])
     weights = [
-        (np.array([[w.data for w in n.w] for n in layer.neurons]).T, [n.b.data for n in layer.neurons])
-        for layer in net.layers
+        (np.array([[w.data for w in n.w] for n in row.neurons]).T, [n.b.data for n in row.neurons])
+        for row in net.layers
     ]  # fmt: skip
 
     def ours() -> list:
@@ -342,7 +342,8 @@ def softmax_regression() -> Job:
     Y = np.eye(10)[train[1]]
 
     def ours() -> np.ndarray:
-        W, rule, drawn = np.zeros((65, 10)), Momentum(0.9), batches(898, 32, np.random.default_rng(0))
+        W, rule = np.zeros((65, 10)), Momentum(0.9)
+        drawn = batches(898, 32, np.random.default_rng(0))
         for _ in range(20 * math.ceil(898 / 32)):
             rows = next(drawn)
             z = train[0][rows] @ W
@@ -407,9 +408,11 @@ def skip_gram() -> Job:
     def apart(vectors: np.ndarray) -> float:
         """How much nearer neighbours in held-out posts are than words drawn: an area, 0.5 to 1."""
         unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        rows = [[number[w] for w in text.split() if w in number]
-                for text in posts.inputs["text"][2_000:2_300]]  # fmt: skip
-        near = np.array([pair for row in rows for pair in zip(row, row[2:])])
+        near = []
+        for text in posts.inputs["text"][2_000:2_300]:
+            row = [number[word] for word in text.split() if word in number]
+            near += list(zip(row, row[2:], strict=False))
+        near = np.array(near)
         far = np.random.default_rng(0).permutation(near[:, 1])
         scores = [(unit[near[:, 0]] * unit[other]).sum(axis=1) for other in (near[:, 1], far)]
         return roc_auc_score(np.repeat([1, 0], len(near)), np.concatenate(scores))

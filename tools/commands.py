@@ -281,8 +281,10 @@ def bench(given: argparse.Namespace) -> int:
             print(f"The peers could not be installed:\n{tail(log)}", file=sys.stderr)
             return code
         line.end("ready")
-    fetch(["newsgroups"])
-    return subprocess.run([str(python), "-m", "benchmarks"], cwd=ROOT, check=False).returncode
+    from tools.common import kernel_env
+
+    command = [str(python), "-m", "benchmarks"]
+    return fetch(["newsgroups"]) or subprocess.call(command, cwd=ROOT, env=kernel_env("default"))
 
 
 def lock(given: argparse.Namespace) -> int:

@@ -131,7 +131,7 @@ def times(folder: str) -> str:
 def bench(folder: str) -> str:
     """The package beside its peers, as the last `make bench` timed them."""
     rows = json.loads((ROOT / "benchmarks" / "measured.json").read_text(encoding="utf-8"))
-    head = ["What, and beside which library", "Ours, ms", "Theirs, ms", "Ratio", "At most", "Equal?"]
+    head = ["What / beside which library", "Ours, ms", "Theirs, ms", "Ratio", "At most", "Equal?"]
     lines = [
         [row["job"], f"{row['ours_ms']:.3g}", f"{row['peer_ms']:.3g}", f"{row['ratio']:.2g}",
          "reported" if row["target"] is None else f"{row['target']:g}", row["note"] or "yes"]
