@@ -111,6 +111,20 @@ def claims(folder: str) -> str:
     return "\n\n".join(parts) or "No chapter has been executed yet."
 
 
+def proof(folder: str) -> str:
+    """What the chapters hold that can be counted, in one sentence."""
+    pages = [notebooks.read(notebook_path(chapter)) for chapter in chapters()]
+    agreements = sum(len(list(notebooks.tagged(page, "nbval-check-output"))) for page in pages)
+    tasks = sum(len(notebooks.exercises(page)) for page in pages)
+    held = sum(claim["holds"] for claim in records("claims"))
+    at = {n: posixpath.relpath(f"book/appendix/{n}.md", folder) for n in ("claims", "instructors")}
+    return (
+        f"In this build {len(pages)} chapters ran, [{held} claims]({at['claims']}) were measured "
+        f"and held, {agreements} cells agreed with a library, and there are "
+        f"[{tasks} exercises]({at['instructors']}) that grade themselves or come with a rubric."
+    )
+
+
 def times(folder: str) -> str:
     """What each chapter takes, and with which versions."""
     found = records("times")
@@ -184,6 +198,7 @@ def data(folder: str) -> str:
 
 GENERATED: dict[str, Callable[[str], str]] = {
     "claims": claims,
+    "proof": proof,
     "times": times,
     "bench": bench,
     "exercises": exercises,
