@@ -154,16 +154,16 @@ def test_silence_is_a_number():
 
 @pytest.mark.parametrize("wave", [np.zeros(0), np.zeros((2, 9)), np.array([0.0, np.nan])])
 def test_sound_refuses_what_is_no_wave(wave):
-    with pytest.raises(ValueError, match="wave has shape"):
+    with pytest.raises(ValueError, match=r"wave (has shape \(samples,\)|holds NaN)"):
         features.mel(wave, RATE)
 
 
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: features.power_spectrum(TONE, 1, 1), "a frame has 2 samples"),
-        (lambda: features.power_spectrum(TONE, 400, 0), "a hop 1"),
-        (lambda: features.mel_filters(RATE, 400, 0), "too small"),
+        (lambda: features.power_spectrum(TONE, 1, 1), "size is 2 or more, got 1"),
+        (lambda: features.power_spectrum(TONE, 400, 0), "hop is 1 or more, got 0"),
+        (lambda: features.mel_filters(RATE, 400, 0), "bands is 1 or more, got 0"),
         (lambda: features.decibels([]), "not empty"),
         (lambda: features.decibels([-1.0]), "0 or more"),
         (lambda: features.decibels([np.nan]), "no NaN"),

@@ -420,8 +420,8 @@ def test_vectors_are_no_tokens():
         (lambda: fusion.Sum({}, D), r"widths and width are 1 or more, got \{\} and 4"),
         (lambda: fusion.Sum({"text": 0}, D), "widths and width are 1 or more"),
         (lambda: fusion.TensorFusion(TWO, 0), "widths and width are 1 or more.* 0$"),
-        (lambda: fusion.EarlyFusion(TWO, D, 0), "hidden are 1 or more.* 0$"),
-        (lambda: fusion.LateFusion(TWO, D, hidden=0), "hidden are 1 or more"),
+        (lambda: fusion.EarlyFusion(TWO, D, 0), "hidden is 1 or more.* 0$"),
+        (lambda: fusion.LateFusion(TWO, D, hidden=0), "hidden is 1 or more"),
         (
             lambda: fusion.FiLM(TWO, D, "sound"),
             "base is one of two or more, got 'sound' and .*'text'",
@@ -433,7 +433,7 @@ def test_vectors_are_no_tokens():
         (lambda: fusion.CrossmodalAttention(TWO, D, depth=0), "depth is 1 or more.*got 0"),
         (
             lambda: fusion.CrossmodalAttention(TWO, D, bottleneck=-1),
-            "bottleneck 0 or more, got 1 and -1",
+            "bottleneck is 0 or more, got -1",
         ),
         (lambda: fusion.ModalityDropout(fusion.Sum(TWO, D), -0.1), "p is a probability.*got -0.1"),
         (lambda: fusion.ModalityDropout(fusion.Sum(TWO, D), 1.1), "p is a probability"),

@@ -280,11 +280,13 @@ def test_nan_wrong_shapes_and_nothing_get_a_clear_error(loss):
         with pytest.raises(ValueError, match="NaN or infinity"):
             loss(*bad)
     for bad in ((a, b[:, :3]), (a[:, 0], b), (a.long(), b), (a.numpy(), b), (a[None], b)):
-        with pytest.raises(ValueError, match=r"fit together|float tensors"):
+        with pytest.raises(
+            ValueError, match=r"has shape \(\w+, \w+\), got|is a tensor of floats.*, got"
+        ):
             loss(*bad)
-    with pytest.raises(ValueError, match="more rows"):
+    with pytest.raises(ValueError, match="none of them 0"):
         loss(a[:0], b[:0])
-    with pytest.raises(ValueError, match="more rows"):
+    with pytest.raises(ValueError, match="none of them 0"):
         loss(a[:, :0], b[:, :0])
 
 
@@ -302,10 +304,12 @@ def test_settings_that_make_no_sense_get_a_clear_error():
     for label in (LABEL[:3], LABEL[:, None]):
         with pytest.raises(ValueError, match="one label a sample"):
             clip_loss(a, b, 5.0, label)
-    with pytest.raises(ValueError, match="fit together"):
+    with pytest.raises(ValueError, match=r"b has shape \(6, 4\), got \(5, 4\)"):
         clip_loss(a, b[:5], 5.0)
     X, Y = a.numpy(), b.numpy()
-    for bad in ((X[:5], Y, 1), (X, Y, 0), (X, Y, 5)):
+    with pytest.raises(ValueError, match=r"Y has shape \(5, q\), got \(6, 4\)"):
+        cca(X[:5], Y, 1)
+    for bad in ((X, Y, 0), (X, Y, 5)):
         with pytest.raises(ValueError, match="dims is from 1 to"):
             cca(*bad)
     with pytest.raises(ValueError, match="ridge is 0 or more"):
