@@ -18,9 +18,11 @@ of each argument what it has to be::
 ``["B H", "B H"]``
     A tuple of arrays with these shapes.
 
-An argument whose default is None may be None. What cannot be said so is left to functions: they
-take by name the arguments that they look at, and raise, or return by name what replaces some; a
-default of theirs holds where the definition has none.
+An argument whose default is None may be None. What several arguments have to fulfil together stands
+before, in Python, and why behind it: ``"K <= H + 2 * padding  # else no window fits"``. What
+cannot be said so is left to functions: they take by name the arguments that they look at, and
+raise, or return by name what replaces some; a default of theirs holds where the definition has
+none.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ RANGES: dict[str, Callable[[Any], bool]] = {
     "0 to 1": lambda x: 0 <= x <= 1,
     "0 to below 1": lambda x: 0 <= x < 1,
     "above 0 to 1": lambda x: 0 < x <= 1,
+    "a finite number": lambda x: -np.inf < x < np.inf,
     "one positive number": lambda x: x.numel() == 1 if hasattr(x, "numel") else 0 < x < np.inf,
 }
 TENSORS = {
@@ -65,14 +68,14 @@ class KindError(TypeError, ValueError):
     """Numbers of the wrong kind: a wrong type to one reader, a wrong value to another."""
 
 
-def checked(*checks: Callable, **specs: Any) -> Callable[[Callable], Callable]:
-    """A decorator: the arguments have to be as the specs say, then to pass the checks.
+def checked(*checks: Callable | str, **specs: Any) -> Callable[[Callable], Callable]:
+    """A decorator: the arguments have to be as the specs say, and then to pass the checks.
 
     As a dataclass does, it writes a function once, which then costs what one by hand would.
     """
 
     def wrap(function: Callable) -> Callable:
-        name, defaults = function.__name__, _defaults(*checks, function)
+        name, defaults = function.__name__, _defaults(*filter(callable, checks), function)
         source = _source(name, list(_parameters(function)), defaults, checks, specs)
         scope = {**globals(), "defaults": defaults, "checks": checks, "function": function}
         exec(compile(source, f"<guard of {name}>", "exec"), scope)
@@ -81,7 +84,7 @@ def checked(*checks: Callable, **specs: Any) -> Callable[[Callable], Callable]:
     return wrap
 
 
-def guard(cls: type, method: str, *checks: Callable, **specs: Any) -> None:
+def guard(cls: type, method: str, *checks: Callable | str, **specs: Any) -> None:
     """`checked` for a method, which it replaces in its class."""
     setattr(cls, method, checked(*checks, **specs)(getattr(cls, method)))
 
@@ -107,10 +110,27 @@ def _source(name: str, names: list[str], defaults: dict, checks: tuple, specs: d
             body = (f" {line}" for line in body)
         lines += [f" {line}" for line in body]
     for i, check in enumerate(checks):
+        if isinstance(check, str):
+            lines += _rule(check, {*names} - {"self"}, sizes)
+            continue
         seen = list(_parameters(check))
         lines.append(f" if new := checks[{i}]({', '.join(seen)}):")
         lines += [f"  {argument} = new.get({argument!r}, {argument})" for argument in seen]
     return "\n".join([*lines, f" return function({', '.join(names)})"])
+
+
+def _rule(rule: str, names: set[str], sizes: set[str]) -> list[str]:
+    """A condition on several arguments as lines of Python."""
+    condition, _, reason = rule.partition("  # ")
+    code, found = condition, []
+    for word in dict.fromkeys(re.findall(r"(?<!\w)\.?[A-Za-z][\w.]*", condition)):
+        if word in sizes or word in names or word[0] == ".":
+            own = f"self{word}" if word[0] == "." else word if word in names else f"size_{word}"
+            code = re.sub(rf"(?<![\w.]){re.escape(word)}\b", own, code)
+            found.append(f"{word.lstrip('.')}={{{own}}}")
+    text = f"{condition.replace(' .', ' ')} has to hold, got {', '.join(found)}"
+    text = f"{text}; {reason}" if reason else text
+    return [f" if not ({code}):", f"  raise ValueError(f{text!r})"]
 
 
 def _lines(name: str, spec: Any, sizes: set[str]) -> Iterator[str]:

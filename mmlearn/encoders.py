@@ -974,37 +974,11 @@ class MultimodalModel(nn.Module):
 # would make a GPU wait.
 
 
-def _window(x, size, padding):
-    height, width = (side + 2 * padding for side in x.shape[2:])
-    if height < size[0] or width < size[1]:
-        raise ValueError(f"a window of {size} does not fit into the padded image, {height, width}")
-
-
-def _kernel(x, weight, padding):
-    _window(x, tuple(weight.shape[2:]), padding)
-
-
-def _pool(x, size, padding):
-    _window(x, (size, size), padding)
-    if padding > size / 2:
-        raise ValueError(f"padding is at most half of size={size}, got {padding}")
-
-
-def _statistics(x, training):
-    if training and x.numel() == x.shape[1]:
-        raise ValueError(f"one value a channel has no variance to train with, got {tuple(x.shape)}")
-
-
 def _receptive_field(layers):
     layers = list(layers)
     if any(size < 1 or stride < 1 for size, stride in layers):
         raise ValueError(f"each layer is (size, stride), both 1 or more, got {layers}")
     return {"layers": layers}
-
-
-def _dense_sizes(width, hidden):
-    if width is None and hidden is not None:
-        raise ValueError(f"hidden={hidden} needs a width as well")
 
 
 def _vectors(self, x, mask):
@@ -1025,8 +999,6 @@ def _images(x):
 def _convnet(self, x, mask=None):
     if self.channels != (1 if x.ndim == 3 else x.shape[1]):
         raise ValueError(f"x has shape (B, {self.channels}, H, W), got {tuple(x.shape)}")
-    if min(x.shape[-2:]) < self.least:
-        raise ValueError(f"images are {self.least} pixels a side at least, got {tuple(x.shape)}")
     mask = _all_there(x) if mask is None else mask
     if mask.shape != (len(x), 1):
         raise ValueError(f"mask has shape ({len(x)}, 1), got {tuple(mask.shape)}")
@@ -1049,12 +1021,6 @@ def _broadcasts(mask, shape):
         raise ValueError(
             f"mask has shape {tuple(shape)} or one that broadcasts to it, got {tuple(mask.shape)}"
         )
-
-
-def _heads(width, heads, turned):
-    if heads < 1 or width % heads or (turned and width // heads % 2):
-        even = " into parts of even width" if turned else ""
-        raise ValueError(f"heads divides width{even}, got width={width} and heads={heads}")
 
 
 def _multi_head(queries, keys, mask):
@@ -1080,11 +1046,6 @@ def _transform(self, x, mask=None):
     return {"mask": mask}
 
 
-def _patches(x, size):
-    if x.shape[-1] % size or x.shape[-2] % size:
-        raise ValueError(f"size={size} does not divide the sides of images {tuple(x.shape)}")
-
-
 def _spellable(words):
     if bad := [word for word in words if not word or any(c.isspace() for c in word)]:
         raise ValueError(f"a word has a letter at least and no space in it, got {bad[0]!r}")
@@ -1096,9 +1057,7 @@ def _words(words):
     _spellable(words)
 
 
-def _mask_tokens(mask, size, share):
-    if not 0 <= mask < size:
-        raise ValueError(f"mask is below size, got {mask} and {size}")
+def _share(share):
     return {"share": float(share)}
 
 
@@ -1134,21 +1093,25 @@ def _known(self, batch):
         raise ValueError(f"the batch has {list(batch.inputs)}, but none of {list(self.encoders)}")
 
 
-conv2d = checked(
-    _kernel,
-    weight="O C K L", x="B C H W float", bias="O", stride="1 or more", padding="0 or more",
-)(conv2d)  # fmt: skip
-max_pool2d = checked(
-    _pool, x="B C H W float", size="1 or more", stride="1 or more", padding="0 or more"
-)(max_pool2d)
-batch_norm = checked(
-    _statistics, x="B C H W float", running_mean="C", running_var="C", weight="C", bias="C"
-)(batch_norm)
+WINDOWS = {"x": "B C H W float", "stride": "1 or more", "padding": "0 or more"}
+KERNEL = "K <= H + 2 * padding and L <= W + 2 * padding  # else no kernel of weight fits into x"
+WINDOW = "size <= min(H, W) + 2 * padding  # else no window fits into x"
+VARIANCE = "B * H * W > 1 or not training  # one value a channel of x has no variance"
+CHANNELS = dict.fromkeys(("running_mean", "running_var", "weight", "bias"), "C")
+HALVES = "min(H, W) >= .least  # of x a block halves both"
+SQUARES = "H % size == W % size == 0  # x is cut into whole squares"
+PAIRS = "not turned or width // heads % 2 == 0  # rotary positions turn pairs"
+SEQUENCES = {"queries": "B Tq .key.in_features", "keys": "B Tk .key.in_features"}
+HIDDEN = {"tokens": "B? T? int", "there": "B T bool", "share": "0 to 1"}
+
+conv2d = checked(KERNEL, **WINDOWS, weight="O C K L", bias="O")(conv2d)
+max_pool2d = checked(WINDOW, "padding <= size / 2", **WINDOWS, size="1 or more")(max_pool2d)
+batch_norm = checked(VARIANCE, x="B C H W float", **CHANNELS)(batch_norm)
 receptive_field = checked(_receptive_field)(receptive_field)
 mlp = checked(before="1 or more", after="1 or more", hidden="1 or more")(mlp)
-guard(Dense, "__init__", _dense_sizes)
+guard(Dense, "__init__", "width is not None or hidden is None  # hidden needs a width")
 guard(Dense, "forward", _vectors, x="... d float", mask="... bool")
-guard(ConvNet, "forward", _images, _convnet, x="... float")
+guard(ConvNet, "forward", _images, _convnet, HALVES, x="... H? W? float")
 rnn_cell = checked(state=["B H"], x="B D", weights=["H D", "H H", "H", "H"])(rnn_cell)
 lstm_cell = checked(state=["B H"] * 2, x="B D", weights=["4H D", "4H H", "4H", "4H"])(lstm_cell)
 gru_cell = checked(state=["B H"], x="B D", weights=["3H D", "3H H", "3H", "3H"])(gru_cell)
@@ -1161,19 +1124,14 @@ attention = checked(_attention, Q="... Tq? d", K="... Tk d", V="... Tk e?", mask
 )
 sinusoidal = checked(length="1 or more", width="even, 2 or more")(sinusoidal)
 rotary = checked(x="... T 2d")(rotary)
-guard(MultiHeadAttention, "__init__", _heads)
-guard(
-    MultiHeadAttention, "forward", _multi_head,
-    queries="B Tq .key.in_features", keys="B Tk .key.in_features", mask="... bool",
-)  # fmt: skip
+guard(MultiHeadAttention, "__init__", "width % heads == 0", PAIRS, heads="1 or more")
+guard(MultiHeadAttention, "forward", _multi_head, **SEQUENCES, mask="... bool")
 guard(TransformerEncoder, "__init__", positions=("sinusoidal", "learned", "rotary", None))
 guard(TransformerEncoder, "forward", _transform, mask="... bool")
-patches = checked(_images, _patches, size="1 or more")(patches)
+patches = checked(SQUARES, _images, x="... H? W?", size="1 or more")(patches)
 byte_pairs = checked(_words, merges="0 or more")(byte_pairs)
 subwords = checked(lambda word: _spellable([word]))(subwords)
-mask_tokens = checked(_mask_tokens, tokens="B? T? int", there="B T bool", share="0 to 1")(
-    mask_tokens
-)
+mask_tokens = checked("0 <= mask < size", _share, **HIDDEN)(mask_tokens)
 guard(LanguageModel, "forward", tokens="B T", places="B T bool")
 next_probabilities = checked(
     logits="... V float", temperature="above 0", top_k="1 or more", top_p="above 0 to 1"

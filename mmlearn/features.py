@@ -298,19 +298,9 @@ def _power(power):
     return {"power": power}
 
 
-def _rate(rate):
-    if rate < 40:
-        raise ValueError(f"rate is {rate} samples a second; with fewer than 40 a frame is empty")
-
-
-def _coefficients(coefficients, bands):
-    if not 1 <= coefficients <= bands:
-        raise ValueError(f"{bands} bands give 1 to {bands} coefficients, not {coefficients}")
-
-
 guard(Vocabulary, "__init__", _vocabulary)
 power_spectrum = checked(wave="samples real", size="2 or more", hop="1 or more")(power_spectrum)
 mel_filters = checked(rate="above 0", size="2 or more", bands="1 or more")(mel_filters)
 decibels = checked(_power)(decibels)
-mel = checked(_rate)(mel)
-mfcc = checked(_coefficients)(mfcc)
+mel = checked("rate >= 40  # a frame of less is empty")(mel)
+mfcc = checked("1 <= coefficients <= bands")(mfcc)

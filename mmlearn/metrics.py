@@ -379,11 +379,6 @@ def _guard_bootstrap(function):
     return guarded
 
 
-def _runs(values):
-    if len(values) < 2:
-        raise ValueError(f"an interval needs at least two values, got {len(values)}")
-
-
 def _classes(y, guess, k):
     y, guess = np.asarray(y), np.asarray(guess)
     if y.ndim != 1 or y.shape != guess.shape or not len(y):
@@ -443,11 +438,11 @@ def _texts(references, hypotheses):
         )
 
 
-def _queries(similarity, k, target):
+def _queries(similarity, target):
     n, m = similarity.shape
     target = np.arange(n) if target is None else np.asarray(target)
-    if target.shape != (n,) or target.min() < 0 or target.max() >= m or not 1 <= k <= m:
-        raise ValueError(f"one item of {m} for each of {n} queries, and k from 1 to {m}; k is {k}")
+    if target.shape != (n,) or target.min() < 0 or target.max() >= m:
+        raise ValueError(f"target is one item of {m} for each of {n} queries, got {target}")
     return {"target": target}
 
 
@@ -456,7 +451,9 @@ ranked_of_both = checked(_both, score="n real", y="n 0/1")
 promises = checked(_probabilities, p="n real", y="n 0/1")
 
 bootstrap = _guard_bootstrap(bootstrap)
-mean_interval = checked(_runs, values="n real")(mean_interval)
+mean_interval = checked("n >= 2  # values of one run have no interval", values="n real")(
+    mean_interval
+)
 confusion = checked(_classes)(confusion)
 precision_recall_f1 = checked(table="k k real")(precision_recall_f1)
 sweep = ranked(sweep)
@@ -467,4 +464,4 @@ iou = checked(lambda a, b: {"a": _boxes(a), "b": _boxes(b)})(iou)
 match = checked(_scored, threshold="above 0 to 1")(match)
 mean_average_precision = checked(_pictures)(mean_average_precision)
 cer, wer, bleu, rouge_n, rouge_l = map(checked(_texts), (cer, wer, bleu, rouge_n, rouge_l))
-recall_at_k = checked(_queries, similarity="queries items real")(recall_at_k)
+recall_at_k = checked("1 <= k <= items", _queries, similarity="queries items real")(recall_at_k)

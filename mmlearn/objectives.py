@@ -313,11 +313,6 @@ def _labels(queries, label):
     return _label(queries, label)
 
 
-def _rows(a, b):
-    if min(len(a), len(b)) < 2:
-        raise ValueError(f"a and b have 2 or more rows, got {tuple(a.shape)} and {tuple(b.shape)}")
-
-
 def _bandwidths(bandwidths):
     if torch.is_tensor(bandwidths):
         good = bandwidths.ndim == 1 and bandwidths.numel()
@@ -327,10 +322,7 @@ def _bandwidths(bandwidths):
         raise ValueError(f"bandwidths are positive numbers, one or more, got {bandwidths}")
 
 
-def _tables(X, Y, dims, ridge):
-    most = min(X.shape[1], Y.shape[1])
-    if not 1 <= dims <= most or not 0 <= ridge < math.inf:
-        raise ValueError(f"dims is from 1 to {most}, got {dims}; ridge is 0 or more, got {ridge}")
+def _tables(X, Y, ridge):
     if not ridge and any(np.linalg.matrix_rank(Z - Z.mean(axis=0)) < Z.shape[1] for Z in (X, Y)):
         raise ValueError("a column is a combination of others: take them out, or give a ridge")
 
@@ -339,14 +331,18 @@ POSITIVE = "one positive number"
 PAIRS = {"a": "n D float", "b": "n D float"}
 DOMAINS = {"a": "n D float", "b": "m D float"}
 
-cca = checked(_tables, X="n p real", Y="n q real")(cca)
+cca = checked("1 <= dims <= min(p, q)", "0 <= ridge < np.inf", _tables, X="n p real", Y="n q real")(
+    cca
+)
 guard(CLIPLoss, "__init__", temperature=POSITIVE)
 info_nce = checked(_labels, queries="n D float", keys="n D float", temperature=POSITIVE)(
     _in_full(info_nce)
 )
 clip_loss = checked(_label, **PAIRS, scale=POSITIVE)(_in_full(clip_loss))
 siglip_loss = checked(_label, **PAIRS, scale=POSITIVE)(_in_full(siglip_loss))
-coral_loss = checked(_rows, **DOMAINS)(_in_full(coral_loss))
+coral_loss = checked("min(n, m) >= 2  # one row, in a or b, has no covariance", **DOMAINS)(
+    _in_full(coral_loss)
+)
 mmd_loss = checked(_bandwidths, **DOMAINS)(_in_full(mmd_loss))
 knowledge_distillation_loss = checked(
     student="n k float", teacher="n k float", temperature=POSITIVE

@@ -274,9 +274,7 @@ def warm_up(t, total, first):
 # a word: NumPy broadcasts labels of shape (n, 1) to a square, for one.
 
 
-def _descent(gradient, w, step, steps):
-    if not np.isfinite(step):
-        raise ValueError(f"step is a number, got {step}")
+def _descent(gradient, w):
     if (shape := np.shape(gradient(w))) != w.shape:
         raise ValueError(f"the gradient is shaped like w, {w.shape}, got {shape}")
 
@@ -288,11 +286,6 @@ def _rule(w, g, step):
     if not np.isfinite(step).all():
         raise ValueError(f"step is a number, got {step}")
     return {"w": w, "g": g}
-
-
-def _rows(n, B):
-    if not 1 <= B <= n:
-        raise ValueError(f"a batch has 1 to n rows, got B = {B} of n = {n}")
 
 
 def _walk(steps):
@@ -312,10 +305,12 @@ def _cosine(t, total):
 logistic = checked(X="n d real", w="d array", y="n 0/1", l2="0 or more")
 
 finite_difference = checked(w="... array")(finite_difference)
-gradient_descent = checked(_descent, w="... array", steps="0 or more")(gradient_descent)
+gradient_descent = checked(_descent, w="... array", step="a finite number", steps="0 or more")(
+    gradient_descent
+)
 logistic_loss, logistic_gradient = logistic(logistic_loss), logistic(logistic_gradient)
 logistic_curvature = checked(X="n d real", l2="0 or more")(logistic_curvature)
-batches = checked(_rows)(batches)
+batches = checked("1 <= B <= n")(batches)
 descend = checked(_walk, w="... array")(descend)
 guard(Momentum, "__init__", beta="0 to below 1")
 guard(RMSProp, "__init__", beta="0 to below 1")

@@ -215,10 +215,7 @@ def _viterbi(log_start, log_move, log_emit):
         raise ValueError("a log-probability is NaN")
 
 
-def _frames(log_probs, blank):
-    symbols = log_probs.shape[-1]
-    if not 0 <= blank < symbols:
-        raise ValueError(f"blank is {blank}; the symbols are 0 to {symbols - 1}")
+def _frames(log_probs):
     if log_probs.device.type == "cpu" and bool((log_probs > 1e-3).any() or log_probs.isnan().any()):
         raise ValueError("log_probs holds NaN or a number above 0: give log-probabilities")
 
@@ -247,9 +244,10 @@ def _ends(log_probs, lengths):
 
 CTC = {"log_probs": "T N C", "targets": "N L? int"}
 COUNTS = {"input_lengths": "N int", "target_lengths": "N int"}
+BLANK = "0 <= blank < C"
 viterbi = checked(_viterbi, log_emit="T S", log_start="S", log_move="S S")(viterbi)
-ctc_forward = checked(_frames, _targets, **CTC)(ctc_forward)
-ctc_loss = checked(_frames, _targets, _lengths, **CTC, **COUNTS)(ctc_loss)
-ctc_occupancy = checked(_frames, _targets, **CTC)(ctc_occupancy)
-greedy_decode = checked(_frames, _ends, log_probs="T N C", lengths="N int")(greedy_decode)
-beam_search = checked(_frames, log_probs="T C", width="1 or more")(beam_search)
+ctc_forward = checked(BLANK, _frames, _targets, **CTC)(ctc_forward)
+ctc_loss = checked(BLANK, _frames, _targets, _lengths, **CTC, **COUNTS)(ctc_loss)
+ctc_occupancy = checked(BLANK, _frames, _targets, **CTC)(ctc_occupancy)
+greedy_decode = checked(BLANK, _frames, _ends, log_probs="T N C", lengths="N int")(greedy_decode)
+beam_search = checked(BLANK, _frames, log_probs="T C", width="1 or more")(beam_search)

@@ -15,6 +15,7 @@ def small(n):
 
 @checked(
     small,
+    "n < 9 and B == 2  # as it is here",
     x="B T float", mask="B T bool", wide="2B 1", last="... T", rows="N? int",
     state=["B", "B T"], kind=("a", "b"), n="0 or more", y="B -1/1", z="k k real",
 )  # fmt: skip
@@ -53,6 +54,7 @@ X = torch.ones(2, 3)
         ({"kind": "c"}, ValueError, "kind is one of a, b, got 'c'"),
         ({"n": -1}, ValueError, "n is 0 or more, got -1"),
         ({"n": float("nan")}, ValueError, "n is 0 or more, got nan"),
+        ({"n": 9}, ValueError, "n < 9 and B == 2 has to hold, got n=9, B=2; as it is here"),
         ({"y": [1, 0]}, ValueError, r"y: labels are -1 or 1, got \[0 1\]"),
         ({"y": [1]}, ValueError, r"y has shape \(2,\), got \(1,\)"),
         ({"z": [[1, 2]]}, ValueError, r"z has shape \(k, k\), got \(1, 2\)"),
@@ -95,13 +97,15 @@ def test_a_method_knows_its_own_sizes_and_a_check_brings_a_default():
     def everywhere(x, mask=None):
         return {"mask": torch.ones(len(x))} if mask is None else None
 
-    guard(Layer, "forward", everywhere, x="B .inner.size", mask="B")
+    guard(Layer, "forward", everywhere, "B < .inner.size", x="B .inner.size", mask="B")
     assert Layer().forward(X).tolist() == [1, 1]
     assert Layer().forward(X, X[:, 0]) is not None
     with pytest.raises(ValueError, match=r"x has shape \(B, 3\), got \(2, 2\)"):
         Layer().forward(X[:, :2])
     with pytest.raises(ValueError, match=r"mask has shape \(2,\), got \(3,\)"):
         Layer().forward(X, X[0])
+    with pytest.raises(ValueError, match=r"B < inner.size has to hold, got B=4, inner.size=3"):
+        Layer().forward(torch.ones(4, 3))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

@@ -84,7 +84,7 @@ def test_masking_takes_the_ends():
         ({"tokens": torch.tensor([[1.0, torch.nan]])}, "whole numbers"),
         ({"there": torch.ones(1, 3, dtype=torch.bool)}, r"there has shape \(1, 2\), got \(1, 3\)"),
         ({"there": torch.ones(1, 2)}, "there is a tensor of booleans, got torch.float32"),
-        ({"mask": 9}, "mask is below size"),
+        ({"mask": 9}, "0 <= mask < size has to hold, got mask=9, size=9"),
         ({"share": 1.5}, "share is 0 to 1, got 1.5"),
         ({"share": float("nan")}, "share is 0 to 1, got nan"),
     ],

@@ -167,8 +167,11 @@ def test_sound_refuses_what_is_no_wave(wave):
         (lambda: features.decibels([]), "not empty"),
         (lambda: features.decibels([-1.0]), "0 or more"),
         (lambda: features.decibels([np.nan]), "no NaN"),
-        (lambda: features.mel(TONE, 39), "rate is 39"),
-        (lambda: features.mfcc(TONE, RATE, 65), "1 to 64 coefficients"),
+        (lambda: features.mel(TONE, 39), "rate >= 40 has to hold, got rate=39"),
+        (
+            lambda: features.mfcc(TONE, RATE, 65),
+            "1 <= coefficients <= bands has to hold, got coefficients=65, bands=64",
+        ),
     ],
 )
 def test_sound_refuses_numbers_that_make_no_sense(call, match):

@@ -428,8 +428,11 @@ def test_vectors_are_no_tokens():
         ),
         (lambda: fusion.FiLM({"text": 3}, D, "text"), "base is one of two or more"),
         (lambda: fusion.LowRankFusion(TWO, D, rank=0), "rank is 1 or more, got 0"),
-        (lambda: fusion.CrossmodalAttention(TWO, D, heads=3), "width=4 and heads=3"),
-        (lambda: fusion.CrossmodalAttention(TWO, D, heads=0), "heads=0"),
+        (
+            lambda: fusion.CrossmodalAttention(TWO, D, heads=3),
+            "width % heads == 0 has to hold, got width=4, heads=3",
+        ),
+        (lambda: fusion.CrossmodalAttention(TWO, D, heads=0), "heads is 1 or more, got 0"),
         (lambda: fusion.CrossmodalAttention(TWO, D, depth=0), "depth is 1 or more.*got 0"),
         (
             lambda: fusion.CrossmodalAttention(TWO, D, bottleneck=-1),

@@ -82,7 +82,9 @@ def test_mean_interval_is_students_t():
 
 @pytest.mark.parametrize("values", [[], [1.0], [[1.0, 2.0]]])
 def test_mean_interval_needs_two_runs(values):
-    with pytest.raises(ValueError, match=r"at least two|values has shape \(n,\)"):
+    with pytest.raises(
+        ValueError, match=r"n >= 2 has to hold, got n=1; values|values has shape \(n,\)"
+    ):
         mean_interval(values)
 
 
@@ -328,7 +330,7 @@ def test_recall_at_k_is_scikit_learns_top_k_accuracy():
         (np.ones(3), 1, None, r"\(queries, items\), got \(3,\)"),
         (np.full((2, 2), np.nan), 1, None, "similarity holds NaN"),
         (np.ones((3, 2)), 1, None, "one item of 2 for each of 3"),
-        (np.ones((2, 2)), 3, None, "k from 1 to 2"),
+        (np.ones((2, 2)), 3, None, "1 <= k <= items has to hold, got k=3, items=2"),
         (np.ones((2, 2)), 1, [0], "one item"),
     ],
 )

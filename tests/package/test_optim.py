@@ -132,7 +132,7 @@ def test_descent_refuses_a_gradient_of_another_shape():
         optim.gradient_descent(lambda v: v @ np.ones((1, 9)), np.ones((1, 1)), 0.1, 3)
     with pytest.raises(ValueError, match="steps is 0 or more"):
         optim.gradient_descent(lambda v: v, np.ones(1), 0.1, -1)
-    with pytest.raises(ValueError, match="step is a number"):
+    with pytest.raises(ValueError, match="step is a finite number, got nan"):
         optim.gradient_descent(lambda v: v, np.ones(1), np.nan, 1)
 
 
@@ -300,7 +300,7 @@ def test_rules_refuse_shares_that_are_none(share: float) -> None:
 
 @pytest.mark.parametrize("B", [0, -1, 11])
 def test_batches_refuse_sizes_that_do_not_fit(B: int) -> None:
-    with pytest.raises(ValueError, match=f"1 to n rows, got B = {B} of n = 10"):
+    with pytest.raises(ValueError, match=f"1 <= B <= n has to hold, got B={B}, n=10"):
         optim.batches(10, B, RNG)
 
 

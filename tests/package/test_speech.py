@@ -194,7 +194,7 @@ GOOD = {
         ({"input_lengths": tensor(4, 0)}, "from 1 to 4"),
         ({"target_lengths": tensor(2, 3)}, "from 0 to 2"),
         ({"target_lengths": tensor(2.0, 1.0)}, "whole numbers"),
-        ({"blank": 3}, "blank is 3"),
+        ({"blank": 3}, "0 <= blank < C has to hold, got blank=3, C=3"),
     ],
 )
 def test_bad_input(changed, message):
@@ -211,7 +211,7 @@ def test_bad_input_of_the_others():
         viterbi(torch.zeros(3), torch.zeros(3, 3), flat[:0])
     with pytest.raises(ValueError, match="is NaN"):
         viterbi(torch.zeros(3), torch.zeros(3, 3), flat * torch.nan)
-    with pytest.raises(ValueError, match="width is 0"):
+    with pytest.raises(ValueError, match="width is 1 or more, got 0"):
         beam_search(flat, width=0)
     with pytest.raises(ValueError, match=r"\(T, C\)"):
         beam_search(flat[:, None])
