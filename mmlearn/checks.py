@@ -52,11 +52,7 @@ TENSORS = {
     "int": "a tensor of whole numbers",
     "bool": "a tensor of booleans",
 }
-DTYPES = {
-    "float": {f"torch.{name}" for name in ("float64", "float32", "float16", "bfloat16")},
-    "int": {f"torch.{u}int{bits}" for u in ("", "u") for bits in (8, 16, 32, 64)},
-    "bool": {"torch.bool"},
-}
+DTYPES: dict[str, set] = {}  # torch's, of each kind
 ARRAYS: dict[str, Callable[[Any], Any]] = {
     "array": lambda x: np.asarray(x, dtype=float),
     "real": lambda x: x.tocsr() if hasattr(x, "tocsr") else np.asarray(x, dtype=float),
@@ -147,7 +143,8 @@ def _lines(name: str, spec: Any, sizes: set[str]) -> Iterator[str]:
     else:
         *axes, kind = spec.split()
         if kind in TENSORS:
-            yield f"dtype = str(getattr({name}, 'dtype', type({name}).__name__))"
+            DTYPES[kind] = _dtypes(kind)
+            yield f"dtype = getattr({name}, 'dtype', type({name}).__name__)"
             yield f"if dtype not in DTYPES[{kind!r}]:"
             yield f" refuse({name!r}, 'is {TENSORS[kind]}', dtype, KindError)"
         elif kind in ARRAYS or "/" in kind:
@@ -158,7 +155,15 @@ def _lines(name: str, spec: Any, sizes: set[str]) -> Iterator[str]:
         if kind == "real":
             yield f"refuse_holes({name!r}, {name})"
         elif "/" in kind:
-            yield f"{name} = labelled({name!r}, {name}, {kind!r})"
+            known = [int(label) for label in kind.split("/")]
+            yield f"{name} = labelled({name!r}, {name}, {known})"
+
+
+def _dtypes(kind: str) -> set:
+    import torch  # here, for the modules that do without it
+
+    every = {value for value in vars(torch).values() if isinstance(value, torch.dtype)}
+    return {dtype for dtype in every if kind in str(dtype) and "q" not in str(dtype)}
 
 
 def _shape_lines(name: str, axes: list[str], sizes: set[str]) -> Iterator[str]:
@@ -202,9 +207,9 @@ def refuse_holes(name: str, values: Any) -> None:
         raise ValueError(f"{name} holds NaN or infinity: impute it, or leave it out")
 
 
-def labelled(name: str, values: np.ndarray, known: str) -> np.ndarray:
+def labelled(name: str, values: np.ndarray, known: list[int]) -> np.ndarray:
     """Labels as whole numbers, and none but the known ones."""
-    if not np.isin(values, [int(label) for label in known.split("/")]).all():
-        found = np.unique(values)[:5]
-        raise ValueError(f"{name}: labels are {known.replace('/', ' or ')}, got {found}")
-    return values.astype(int)
+    if not np.isin(values, known).all():
+        words = " or ".join(map(str, known))
+        raise ValueError(f"{name}: labels are {words}, got {np.unique(values)[:5]}")
+    return values.astype(int, copy=False)
