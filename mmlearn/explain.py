@@ -172,7 +172,7 @@ def coalitions(m, samples, rng):
     return np.concatenate([masks, ~masks]), np.ones(2 * len(size))
 
 
-def kernel_shap(game, m, samples=1_024, seed=None):
+def kernel_shap(game, m, samples=1_024, seed=None, draw=coalitions):
     """Shapley values by weighted least squares on some of the coalitions.
 
     Parameters
@@ -186,6 +186,8 @@ def kernel_shap(game, m, samples=1_024, seed=None):
         exact.
     seed : int, optional
         Of the draw.
+    draw : callable
+        Gives masks and weights, as `coalitions` does.
 
     Returns
     -------
@@ -197,7 +199,7 @@ def kernel_shap(game, m, samples=1_024, seed=None):
     Lundberg and Lee (2017), arXiv:1705.07874; drawn in pairs, Covert and Lee (2021),
     arXiv:2012.01536.
     """
-    masks, weight = coalitions(m, samples, np.random.default_rng(seed))
+    masks, weight = draw(m, samples, np.random.default_rng(seed))
     none, everybody = game(np.array([[False] * m, [True] * m]))
     # What the last player gets follows from the sum, so it leaves the equations.
     A = masks[:, :-1] - 1.0 * masks[:, -1:]
