@@ -206,6 +206,18 @@ def match(boxes, scores, truth, threshold=0.5):
     return hit
 
 
+def nms(boxes, scores, threshold=0.5):
+    """Non-maximum suppression: which of the boxes (n, 4) to keep, numbers (k,), best score first.
+
+    A box falls if it overlaps by more than the threshold with one of higher score that is kept.
+    """
+    overlap, kept = iou(boxes, boxes), []
+    for i in np.argsort(-scores, kind="stable"):
+        if not (overlap[i, kept] > threshold).any():
+            kept.append(i)
+    return np.array(kept, int)
+
+
 def mean_average_precision(found, truth, thresholds=(0.5,)):
     """Average precision of detections, as COCO counts it, over classes and IoU thresholds.
 
@@ -443,6 +455,11 @@ def _scored(boxes, scores, truth, threshold=0.5):
     return boxes, scores, _boxes(truth), threshold
 
 
+def _rivals(boxes, scores, threshold=0.5):
+    boxes, scores, _, threshold = _scored(boxes, scores, [], threshold)
+    return boxes, scores, threshold
+
+
 def _pictures(found, truth, thresholds=(0.5,)):
     if len(found) != len(truth) or not sum(len(t["labels"]) for t in truth):
         raise ValueError(
@@ -490,6 +507,7 @@ reliability = checked(_promises)(reliability)
 expected_calibration_error = checked(_promises)(expected_calibration_error)
 iou = checked(lambda a, b: (_boxes(a), _boxes(b)))(iou)
 match = checked(_scored)(match)
+nms = checked(_rivals)(nms)
 mean_average_precision = checked(_pictures)(mean_average_precision)
 cer, wer, bleu = checked(_texts)(cer), checked(_texts)(wer), checked(_texts)(bleu)
 rouge_n, rouge_l = checked(_texts)(rouge_n), checked(_texts)(rouge_l)
