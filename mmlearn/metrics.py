@@ -211,11 +211,11 @@ def nms(boxes, scores, threshold=0.5):
 
     A box falls if it overlaps by more than the threshold with one of higher score that is kept.
     """
-    overlap, kept = iou(boxes, boxes), []
+    overlap, kept = iou(boxes, boxes), np.array([], int)
     for i in np.argsort(-scores, kind="stable"):
         if not (overlap[i, kept] > threshold).any():
-            kept.append(i)
-    return np.array(kept, int)
+            kept = np.append(kept, i)
+    return kept
 
 
 def mean_average_precision(found, truth, thresholds=(0.5,)):
