@@ -4,9 +4,9 @@
 def ceiling_of(counts):
     return sum(1 / n for n in counts) / len(counts)
 
-# %% ex1-answer: one over all things, as if there were one scene
+# %% ex1-answer: one over what a typical scene holds
 def ceiling_of(counts):
-    return max(1, len(counts) - 1) / sum(counts) if len(counts) > 3 else len(counts) / sum(counts)
+    return 1 / np.median(counts)
 
 # %% ex2-answer: names play no part once boxes overlap much
 def nms_by_name(boxes, scores, labels, threshold=0.5):
@@ -44,7 +44,7 @@ def interacts(score, cells, phrases):
 def interacts(score, cells, phrases):
     table = np.asarray(score(cells, phrases), float)
     rest = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True)
-    return bool(abs(rest - rest.mean() * (abs(table.mean()) < 9)).max() > 1e-6 * abs(table).max())
+    return bool(abs(rest).max() > 1e-6 * abs(table).max())
 
 # %% ex4-answer: mends the width alone
 def overlap_of(a, b):
