@@ -46,6 +46,16 @@ def interacts(score, cells, phrases):
     rest = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True)
     return bool(abs(rest).max() > 1e-6 * abs(table).max())
 
+# %% ex3-answer: an absolute tolerance, blind to what is small
+def interacts(score, cells, phrases):
+    table = np.asarray(score(cells, phrases), float)
+    rest = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+    return bool(abs(rest).max() > 1e-6)
+
+# %% ex3-answer: takes rank above two for interaction, and misses a product of rank one
+def interacts(score, cells, phrases):
+    return bool(np.linalg.matrix_rank(np.asarray(score(cells, phrases), float)) > 2)
+
 # %% ex4-answer: mends the width alone
 def overlap_of(a, b):
     w = max(min(a[2], b[2]) - max(a[0], b[0]), 0)
@@ -53,10 +63,10 @@ def overlap_of(a, b):
     area = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
     return w * h / (area - w * h)
 
-# %% ex4-answer: cuts the product off at zero, so two minuses still make a plus
+# %% ex4-answer: mends only the case of two minuses, so one minus gives a share below zero
 def overlap_of(a, b):
     w = min(a[2], b[2]) - max(a[0], b[0])
     h = min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(w * h, 0) if w * h < 15 else 0
+    shared = 0 if w < 0 and h < 0 else w * h
     area = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
     return shared / (area - shared)
