@@ -206,6 +206,18 @@ def match(boxes, scores, truth, threshold=0.5):
     return hit
 
 
+def nms(boxes, scores, threshold=0.5):
+    """Non-maximum suppression: which of the boxes (n, 4) to keep, numbers (k,), best score first.
+
+    A box falls if it overlaps by more than the threshold with one of higher score that is kept.
+    """
+    overlap, kept = iou(boxes, boxes), np.array([], int)
+    for i in np.argsort(-scores, kind="stable"):
+        if not (overlap[i, kept] > threshold).any():
+            kept = np.append(kept, i)
+    return kept
+
+
 def mean_average_precision(found, truth, thresholds=(0.5,)):
     """Average precision of detections, as COCO counts it, over classes and IoU thresholds.
 
@@ -415,6 +427,10 @@ def _scored(boxes, scores, truth):
     return {"boxes": boxes, "scores": scores, "truth": _boxes(truth)}
 
 
+def _rivals(boxes, scores):
+    return {k: v for k, v in _scored(boxes, scores, []).items() if k != "truth"}
+
+
 def _pictures(found, truth):
     if len(found) != len(truth) or not sum(len(t["labels"]) for t in truth):
         raise ValueError(
@@ -462,6 +478,7 @@ reliability = promises(reliability)
 expected_calibration_error = promises(expected_calibration_error)
 iou = checked(lambda a, b: {"a": _boxes(a), "b": _boxes(b)})(iou)
 match = checked(_scored, threshold="above 0 to 1")(match)
+nms = checked(_rivals, threshold="above 0 to 1")(nms)
 mean_average_precision = checked(_pictures)(mean_average_precision)
 cer, wer, bleu, rouge_n, rouge_l = map(checked(_texts), (cer, wer, bleu, rouge_n, rouge_l))
 recall_at_k = checked("1 <= k <= items", _queries, similarity="queries items real")(recall_at_k)

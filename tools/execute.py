@@ -47,6 +47,7 @@ LIBRARIES = {
     "matplotlib": "matplotlib",
     "numpy": "numpy",
     "pandas": "pandas",
+    "pillow": "PIL",
     "sacrebleu": "sacrebleu",
     "scikit-learn": "sklearn",
     "scipy": "scipy",

@@ -40,6 +40,7 @@ ENTRIES = {
     "optdigits": Entry(datasets.optdigits),
     "reuters8": Entry(datasets.reuters8, "cachopo"),
     "reviews": Entry(datasets.reviews, "reviews"),
+    "scenes": Entry(worlds.scenes, "emoji"),
     "shapes_vqa": Entry(datasets.shapes_vqa, "shapes_vqa"),
     "spoken_digits": Entry(datasets.spoken_digits, "spoken_digits"),
     "voices": Entry(voices, "espeak"),

@@ -328,6 +328,13 @@ def test_world():
     on_card(data, *(f"`{name}`" for name in data.inputs), "3,000", "vectors of 8 numbers", kinds)
 
 
+def test_scenes():
+    data = load("scenes")
+    assert data.simulated and data.inputs["image"].shape == (500, 64, 64, 3)
+    on_card(data, "(500, 64, 64, 3)", *(f"`{name}`" for name in [*data.inputs, *data.groups]))
+    on_card(data, ", ".join(data.classes))
+
+
 def test_load_takes_less_than_a_second():
     import time
 

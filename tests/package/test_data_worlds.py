@@ -1,4 +1,4 @@
-"""The world's bits and labels are what it says of them, and so is what stands in the vectors."""
+"""The worlds hold what they say: bits, labels and vectors, objects, boxes and words."""
 
 import numpy as np
 import pytest
@@ -131,3 +131,103 @@ def test_null_run_leaves_nothing_to_learn():
 def test_world_refuses(options, message):
     with pytest.raises(ValueError, match=message):
         mm.data.load("world", **options)
+
+
+def scenes(n=60, **options):
+    return mm.data.load("scenes", **{"n": n, "seed": 0} | options)
+
+
+def test_scenes_hold_what_they_say():
+    data, names = scenes(), mm.data.load("emoji").inputs["text"]
+    assert data.simulated and data.classes == ["2", "3", "4"] and set(data.label) == {0, 1, 2}
+    assert data.inputs["image"].shape == (60, 64, 64, 3)
+    for i, (boxes, chosen, named, places) in enumerate(zip(*data.groups.values(), strict=True)):
+        count = int(data.classes[data.label[i]])
+        assert (chosen[count:] == -1).all() and (boxes[count:] == 0).all()
+        assert not any(named[count:]) and not any(places[count:])
+        assert len(set(chosen[:count])) == count
+        assert [names[c] for c in chosen[:count]] == named[:count].tolist()
+        boxes = boxes[:count]
+        assert boxes.min() >= 0 and boxes.max() <= 64
+        assert (mm.metrics.iou(boxes, boxes) == np.eye(count)).all()  # none over another
+        picture = data.inputs["image"][i]
+        ground = abs(picture - np.median(picture.reshape(-1, 3), axis=0)) > 0.34
+        for left, top, right, bottom in boxes:
+            ground[top:bottom, left:right] = False
+            assert 1 <= right - left <= 28 and 1 <= bottom - top <= 28
+        assert not ground.any()  # outside there is a faint edge at most
+
+
+def test_words_say_where_objects_are():
+    data = scenes(200, size=80)
+    words = {"left of": 0, "right of": 0, "above": 1, "below": 1}
+    sides = {"left": 0, "right": 0, "top": 1, "bottom": 1}
+    for text, boxes, names, places in zip(
+        data.inputs["text"], *(data.groups[k] for k in ("boxes", "names", "places")), strict=True
+    ):
+        middle = {k: (b[:2] + b[2:]) / 2 for k, b in zip(names, boxes, strict=True)}
+        said = text.split(", ")
+        assert len(said) == sum(names != "") - 1
+        for part, a, b in zip(said, names, names[1:], strict=False):
+            word = part.removeprefix(f"{a} ").removesuffix(f" {b}")
+            way = middle[b] - middle[a]
+            assert abs(way[words[word]]) == abs(way).max()
+            assert (way[words[word]] >= 0) == (word in ("left of", "above"))
+        for name, place in zip(names[names != ""], places, strict=False):
+            way = middle[name] - 40
+            assert abs(way[sides[place]]) == abs(way).max()
+            assert (way[sides[place]] <= 0) == (place in ("left", "top"))
+
+
+def test_scenes_of_one_seed_differ_only_in_what_is_asked_for():
+    one, again, other = scenes(), scenes(), scenes(seed=1)
+    assert (one.inputs["image"].pixels == again.inputs["image"].pixels).all()
+    assert one.inputs["text"] == again.inputs["text"] != other.inputs["text"]
+    drawn, littered = scenes(style="twemoji"), scenes(scraps=10)
+    for changed in (drawn, littered):
+        assert (changed.groups["concepts"] == one.groups["concepts"]).all()
+        assert (changed.inputs["image"].pixels != one.inputs["image"].pixels).any()
+    assert abs(drawn.groups["boxes"] - one.groups["boxes"]).mean() < 2
+    assert (littered.groups["boxes"] == one.groups["boxes"]).all()
+    mm.start(seed=1)
+    assert scenes(seed=None).inputs["text"] == other.inputs["text"]
+    mm.start()
+
+
+def test_scenes_of_chosen_concepts_and_twins():
+    data = scenes(300, objects=(1, 3), concepts=[3, 5, 8, 9], sides=(6, 12), size=32, twins=0.5)
+    chosen = data.groups["concepts"]
+    assert set(chosen[chosen >= 0]) == {3, 5, 8, 9} and data.classes == ["1", "2", "3"]
+    alone, same = chosen[:, 1] < 0, chosen[:, 0] == chosen[:, 1]
+    assert abs(np.mean(same[~alone]) - 0.5) < 4.5 * (0.25 / np.sum(~alone)) ** 0.5
+    assert data.inputs["text"][np.flatnonzero(alone)[0]] in data.groups["names"][alone, 0]
+    assert (scenes(concepts=[3, 5], objects=(2, 2)).groups["concepts"] >= 0).all()
+
+
+def test_scenes_in_a_null_run_lose_their_boxes():
+    data = scenes(200)
+    mm.start(null=True)
+    train = mm.data.split(data, seed=0).train
+    mm.start()
+    rows = [np.flatnonzero((data.inputs["image"].pixels == p).all((1, 2, 3)))[0]
+            for p in train.inputs["image"].pixels[train.inputs["image"].rows]]  # fmt: skip
+    assert np.mean((data.groups["boxes"][rows] == train.groups["boxes"]).all((1, 2))) < 0.1
+    texts = [data.inputs["text"][row] for row in rows]
+    assert np.mean([a == b for a, b in zip(texts, train.inputs["text"], strict=True)]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n": 0}, "0 scenes of 64 pixels"),
+        ({"objects": (3, 2)}, "the lesser of two comes first"),
+        ({"objects": (1, 2), "concepts": [4, 4]}, "of 1 concepts"),
+        ({"sides": (2, 9)}, "sides from 4"),
+        ({"sides": (20, 65)}, "64 pixels"),
+        ({"style": "oil"}, "oil"),
+        ({"objects": (4, 4), "sides": (40, 40)}, "no place was found for 4 objects"),
+    ],
+)
+def test_scenes_refuse(options, message):
+    with pytest.raises(ValueError, match=message):
+        scenes(**options)

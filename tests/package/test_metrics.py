@@ -14,7 +14,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from scipy import stats
 from sklearn import metrics as sk
 from torchmetrics.classification import BinaryCalibrationError
-from torchvision.ops import box_iou
+from torchvision.ops import box_iou, nms
 
 from mmlearn import metrics
 from mmlearn.metrics import bootstrap, mean_interval
@@ -189,6 +189,17 @@ def test_a_true_box_is_hit_once():
     assert metrics.match(one * 3, [0.2, 0.9, 0.5], one).tolist() == [False, True, False]
     assert metrics.match(one, [1.0], []).tolist() == [False]
     assert metrics.match([], [], one).tolist() == []
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 1])
+def test_nms_is_torchvisions(threshold):
+    corners = RNG.uniform(0, 40, size=(60, 2))
+    boxes, scores = np.hstack([corners, corners + RNG.uniform(5, 30, (60, 2))]), RNG.random(60)
+    theirs = nms(torch.tensor(boxes), torch.tensor(scores), threshold)
+    assert metrics.nms(boxes, scores, threshold).tolist() == theirs.tolist()
+    assert metrics.nms([], []).tolist() == []
+    with pytest.raises(ValueError, match="a score a box"):
+        metrics.nms(boxes, scores[1:])
 
 
 def coco(found, true, thresholds):
