@@ -31,6 +31,13 @@ def interval(right, picture, seed, draws=1_000):
     drawn = np.random.default_rng(seed).integers(len(mean), size=(draws, len(mean)))
     return np.quantile(mean[drawn].mean(axis=1), [0.025, 0.975])
 
+# %% ex3-answer: divides by the number of all questions, not of those drawn
+def interval(right, picture, seed, draws=1_000):
+    _, row = np.unique(picture, return_inverse=True)
+    total = np.bincount(row, right)
+    drawn = np.random.default_rng(seed).integers(len(total), size=(draws, len(total)))
+    return np.quantile(total[drawn].sum(axis=1) / len(right), [0.025, 0.975])
+
 # %% ex3-answer: draws questions, as before
 def interval(right, picture, seed, draws=1_000):
     rows = np.random.default_rng(seed).integers(len(right), size=(draws, len(right)))
