@@ -108,6 +108,9 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         (f"mmlearn.fusion.{name}", "True", "False"): "as many layers as modalities or pairs"
         for name in ("MultiplicativeInteraction", "FiLM", "GatedMultimodalUnit", "LowRankFusion")
     },
+    "4_fusion/case_visual_questions": {
+        ("mmlearn.fusion.FiLM", "True", "False"): "one vector for each modality",
+    },
     "4_fusion/early_and_late": {
         ("mmlearn.fusion.Sum", "True", "False"): "there are as many layers as modalities",
         ("mmlearn.fusion.LateFusion", "True", "False"): "there are as many heads as modalities",
