@@ -10,6 +10,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from mmlearn.checks import checked
+
 
 def group_gaps(score, group, resamples=2_000, seed=0):
     """How much better or worse each group fares than all others, and how often chance does so.
@@ -120,3 +122,22 @@ def conformal_threshold(score, miss=0.1):
     n = len(score)
     rank = int(np.ceil((n + 1) * (1 - miss)))
     return float(np.sort(score)[rank - 1]) if rank <= n else np.inf
+
+
+# What follows guards the definitions above.
+
+
+def _groups(group):
+    if len(np.unique(group)) < 2:
+        raise ValueError("group has two or more groups: with one there is nobody to compare it to")
+
+
+def _promises(logits, y):
+    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= logits.shape[1]:
+        raise ValueError(f"y holds labels, 0 to {logits.shape[1] - 1}, got {np.unique(y)[:5]}")
+
+
+group_gaps = checked(_groups, score="n real", group="n labels", resamples="1 or more")(group_gaps)
+holm = checked("0 <= p.min() and p.max() <= 1", p="G real")(holm)
+temperature = checked(_promises, logits="n K real", y="n labels")(temperature)
+conformal_threshold = checked("0 < miss < 1", score="n real")(conformal_threshold)

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from scipy.special import comb
 
+from mmlearn.checks import checked, guard
+
 
 def hide_columns(f, x, background):
     """A game whose players are the columns of one row; a hidden one is filled from other rows.
@@ -172,7 +174,7 @@ def coalitions(m, samples, rng):
     return np.concatenate([masks, ~masks]), np.ones(2 * len(size))
 
 
-def kernel_shap(game, m, samples=1_024, seed=None):
+def kernel_shap(game, m, samples=1_024, seed=None, draw=coalitions):
     """Shapley values by weighted least squares on some of the coalitions.
 
     Parameters
@@ -186,6 +188,8 @@ def kernel_shap(game, m, samples=1_024, seed=None):
         exact.
     seed : int, optional
         Of the draw.
+    draw : callable
+        Gives masks and weights, as `coalitions` does.
 
     Returns
     -------
@@ -197,7 +201,7 @@ def kernel_shap(game, m, samples=1_024, seed=None):
     Lundberg and Lee (2017), arXiv:1705.07874; drawn in pairs, Covert and Lee (2021),
     arXiv:2012.01536.
     """
-    masks, weight = coalitions(m, samples, np.random.default_rng(seed))
+    masks, weight = draw(m, samples, np.random.default_rng(seed))
     none, everybody = game(np.array([[False] * m, [True] * m]))
     # What the last player gets follows from the sum, so it leaves the equations.
     A = masks[:, :-1] - 1.0 * masks[:, -1:]
@@ -422,3 +426,86 @@ def attention_rollout(weights):
     for layer in weights:
         rolled = (layer.mean(dim=1) + torch.eye(layer.shape[-1]).to(layer)) / 2 @ rolled
     return rolled
+
+
+# What follows guards the definitions above. A game or a network that gives anything but one row
+# of finite numbers for each question would be explained with nonsense.
+
+
+def _words(words):
+    if isinstance(words, str) or not len(words) or not all(isinstance(w, str) for w in words):
+        raise ValueError(f"words is a list of one or more words, got {words!r:.60}")
+
+
+def _segments(segments):
+    if segments.dtype.kind not in "iu" or len(np.unique(segments)) != segments.max() + 1:
+        raise ValueError("segments holds whole numbers, each part's own, 0 to M - 1 without a gap")
+
+
+def _complete(batch):
+    if missing := [k for k, there in batch.present.items() if not there.all()]:
+        raise ValueError(
+            f"explain samples with all modalities: {', '.join(missing)} is missing in some"
+        )
+
+
+def _game(game):
+    def played(masks):
+        answers = np.asarray(game(masks), dtype=float)
+        if answers.shape[:1] != masks.shape[:1] or not np.isfinite(answers).all():
+            raise ValueError(
+                f"the game gives a finite answer for each of {len(masks)} masks, got an array of "
+                f"shape {answers.shape}" + ", with NaN or infinity" * (answers.size > 0)
+            )
+        return answers
+
+    return {"game": played}
+
+
+def _order(order):
+    order = np.asarray(order)
+    if order.ndim != 1 or not np.array_equal(np.sort(order), np.arange(len(order))):
+        raise ValueError(f"order names each player once, 0 to {len(order) - 1}, got {order}")
+    return {"order": order}
+
+
+def _network(f):
+    def asked(x):
+        answers = f(x)
+        if not torch.is_tensor(answers) or answers.ndim != 2 or len(answers) != len(x):
+            found = tuple(answers.shape) if torch.is_tensor(answers) else type(answers).__name__
+            raise ValueError(f"f gives answers of shape ({len(x)}, K), got {found}")
+        return answers
+
+    return {"f": asked}
+
+
+def _asked(x, target):
+    if not torch.is_tensor(x) or not x.is_floating_point() or not len(x):
+        raise ValueError("x is a tensor of floats with one or more samples; embed numbers first")
+    if not torch.is_tensor(target) or target.dtype != torch.int64 or target.shape != x.shape[:1]:
+        raise ValueError(f"target names one answer a sample: int64 of shape ({len(x)},)")
+
+
+def _attention(weights):
+    for layer in weights or [torch.empty(0)]:
+        if layer.ndim != 4 or layer.shape[2] != layer.shape[3]:
+            raise ValueError(f"weights has (B, heads, T, T) a layer, got {tuple(layer.shape)}")
+
+
+PLAYERS = {"m": "1 or more"}
+hide_columns = checked(x="M real", background="B M real")(hide_columns)
+hide_words = checked(_words)(hide_words)
+hide_segments = checked(_segments, picture="C H W labels", segments="H W labels")(hide_segments)
+hide_modalities = checked(_complete)(hide_modalities)
+shapley = checked("m <= 16  # all 2 ** m coalitions are asked about", _game, **PLAYERS)(shapley)
+kernel_shap = checked(_game, m="2 or more", samples="2 or more")(kernel_shap)
+lime = checked(_game, **PLAYERS, samples="2 or more", width="above 0", ridge="above 0")(lime)
+deletion_curve = checked(_game, _order)(deletion_curve)
+saliency = checked(_network, _asked)(saliency)
+smooth_grad = checked(_asked, noise="0 or more", samples="1 or more")(smooth_grad)
+guard(IntegratedGradients, "__init__", _network, steps="1 or more")
+guard(IntegratedGradients, "attribute", _asked)
+guard(GradCAM, "__init__", _network)
+guard(GradCAM, "attribute", _asked)
+attention_rollout = checked(_attention)(attention_rollout)

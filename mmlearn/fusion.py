@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmlearn.checks import checked
+from mmlearn.checks import guard
 from mmlearn.encoders import Tokens, TransformerBlock, mlp
 
 
@@ -316,8 +316,8 @@ class LowRankFusion(Fusion):
         """See `Fusion`; gives (B, D)."""
         product = 1
         for v, factor in zip(self.vectors(encoded), self.factors, strict=True):
-            product = product * torch.einsum("bd,rdo->bro", F.pad(v, (0, 1), value=1.0), factor)
-        return product.sum(dim=1) + self.bias
+            product = product * (F.pad(v, (0, 1), value=1.0) @ factor)  # (rank, B, D)
+        return product.sum(dim=0) + self.bias
 
 
 class CrossmodalBlock(TransformerBlock):
@@ -495,17 +495,5 @@ def _check_somebody(there):
         raise ValueError(f"every modality is missing in samples {rows[:5]} of the batch")
 
 
-def _low_rank(self, widths, width, rank=8):
-    if rank < 1:
-        raise ValueError(f"rank is 1 or more, got {rank}")
-    return self, widths, width, rank
-
-
-def _crossmodal(self, widths, width, heads=4, depth=1, bottleneck=0):
-    if depth < 1 or bottleneck < 0:
-        raise ValueError(f"depth is 1 or more, bottleneck 0 or more, got {depth} and {bottleneck}")
-    return self, widths, width, heads, depth, bottleneck
-
-
-LowRankFusion.__init__ = checked(_low_rank)(LowRankFusion.__init__)
-CrossmodalAttention.__init__ = checked(_crossmodal)(CrossmodalAttention.__init__)
+guard(LowRankFusion, "__init__", rank="1 or more")
+guard(CrossmodalAttention, "__init__", depth="1 or more", bottleneck="0 or more")

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import beta, norm
 
+from mmlearn.checks import checked
+
 
 def penalty(parameters, l1=0.0, l2=0.0):
     """What large weights cost: l1 times their absolute values and l2 / 2 times their squares.
@@ -347,3 +349,46 @@ def certified_radius(won, samples, noise, risk=0.001):
     """
     least = beta.ppf(risk, won, samples - won + 1) if won else 0.0
     return noise * max(norm.ppf(least), 0.0) if least > 0.5 else 0.0
+
+
+# What follows guards the definitions above. At values it looks only where nothing waits for them.
+
+
+def _weights(parameters):
+    if not (parameters := list(parameters)):
+        raise ValueError("there are no parameters to hold down")
+    return {"parameters": parameters}
+
+
+def _labelled(x, y):
+    if not torch.is_tensor(x) or not x.is_floating_point() or len(x) != len(y):
+        raise ValueError(f"x is a tensor of floats with a row for each of the {len(y)} rows of y")
+
+
+def _inside(x, bounds):
+    low, high = bounds
+    if not torch.is_tensor(x) or not x.is_floating_point() or not low < high:
+        raise ValueError(f"x is a tensor of floats, bounds are (lowest, highest), got {bounds}")
+    if x.device.type == "cpu" and not bool(((x >= low) & (x <= high)).all()):
+        raise ValueError(f"x leaves its bounds, {low} to {high}, or is NaN")
+
+
+SHARES = {"y": "N K float", "alpha": "above 0"}
+ATTACK = {"y": "N int", "epsilon": "0 or more"}
+penalty = checked(_weights, l1="0 or more", l2="0 or more")(penalty)
+dropout = checked(x="... float", p="0 to below 1")(dropout)
+layer_norm = checked(x="... D float", weight="D float", bias="D float", eps="0 or more")(layer_norm)
+mixup = checked(_labelled, **SHARES)(mixup)
+cutmix = checked(x="N C H W float", **SHARES)(cutmix)
+rotate = checked(x="N C H W float", degrees="N")(rotate)
+shift = checked("rows == int(rows) and columns == int(columns)", x="N C H W")(shift)
+spec_augment = checked(x="N T D float", mask="N T bool", bands="0 or more", frames="0 or more")(
+    spec_augment
+)
+add_noise = checked(wave="T float", noise="T float", snr="a finite number")(add_noise)
+fgsm = checked(_inside, **ATTACK)(fgsm)
+pgd = checked(_inside, **ATTACK, step="above 0", steps="0 or more")(pgd)
+votes = checked(noise="above 0", samples="1 or more", batch="1 or more")(votes)
+certified_radius = checked("0 <= won <= samples and 0 < risk < 1", noise="above 0")(
+    certified_radius
+)

@@ -102,8 +102,8 @@ class EfficientNetLite0(Encoder):
     def __init__(self, folder: Path) -> None:
         network = EfficientNet()
         weights = torch.load(folder / "weights.pth", map_location="cpu", weights_only=True)
-        names = {name: name.removeprefix("_").replace("._", ".") for name in weights}
-        network.load_state_dict({names[name]: value for name, value in weights.items()})
+        # The published names are others, in the same order.
+        network.load_state_dict(dict(zip(network.state_dict(), weights.values(), strict=True)))
         super().__init__(network)
 
     def prepare(self, values: Any) -> dict[str, Tensor]:
@@ -118,7 +118,7 @@ class EfficientNetLite0(Encoder):
 
     def forward(self, images: Tensor) -> Tensor:
         """What the network has found, averaged over the picture."""
-        return self.model.features(images)
+        return self.model.features(images).mean((2, 3))
 
 
 class WhisperTinyEn(Encoder):
@@ -245,7 +245,7 @@ def _from_ctranslate2(variables: dict[str, np.ndarray]) -> dict[str, Tensor]:
 class EfficientNet(nn.Module):
     """EfficientNet-Lite0 (Tan & Le 2019, arXiv:1905.11946; Lite: no gates, ReLU6).
 
-    Images (B, 3, H, W) to the logits of ImageNet's 1,000 classes; `features` stops before.
+    Images (B, 3, H, W) to the logits of ImageNet's 1,000 classes; `features` gives maps before.
     """
 
     # For each stage: kernel, blocks, stride, width of the expansion, channels.
@@ -261,48 +261,36 @@ class EfficientNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv_stem = SameConv(3, 32, 3, stride=2)
-        self.bn0 = nn.BatchNorm2d(32, eps=1e-3)
         blocks, before = [], 32
-        for kernel, count, stride, expand, channels in self.STAGES:
-            for i in range(count):
-                blocks.append(Block(before, channels, kernel, stride if i == 0 else 1, expand))
-                before = channels
-        self.blocks = nn.ModuleList(blocks)
-        self.conv_head = SameConv(320, 1280, 1)
-        self.bn1 = nn.BatchNorm2d(1280, eps=1e-3)
+        for kernel, count, stride, expand, after in self.STAGES:
+            for step in [stride, *[1] * (count - 1)]:
+                blocks.append(Block(before, after, kernel, step, expand))
+                before = after
+        stem, head = _normalised(3, 32, 3, stride=2), _normalised(320, 1280, 1)
+        self.features = nn.Sequential(*stem, nn.ReLU6(), *blocks, *head, nn.ReLU6())
         self.fc = nn.Linear(1280, 1000)
 
-    def features(self, x: Tensor) -> Tensor:
-        x = F.relu6(self.bn0(self.conv_stem(x)))
-        for block in self.blocks:
-            x = block(x)
-        return F.relu6(self.bn1(self.conv_head(x))).mean((2, 3))
-
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.features(x))
+        return self.fc(self.features(x).mean((2, 3)))
 
 
-class Block(nn.Module):
+class Block(nn.Sequential):
     """Widen, filter each channel by itself, narrow; add what came in if the shape is the same."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int, expand: int) -> None:
-        super().__init__()
         wide = before * expand
-        if expand > 1:
-            self.expand_conv = SameConv(before, wide, 1)
-            self.bn0 = nn.BatchNorm2d(wide, eps=1e-3)
-        self.depthwise_conv = SameConv(wide, wide, kernel, stride=stride, groups=wide)
-        self.bn1 = nn.BatchNorm2d(wide, eps=1e-3)
-        self.project_conv = SameConv(wide, after, 1)
-        self.bn2 = nn.BatchNorm2d(after, eps=1e-3)
-        self.expands, self.residual = expand > 1, stride == 1 and before == after
+        widen = [*_normalised(before, wide, 1), nn.ReLU6()] if expand > 1 else []
+        each = _normalised(wide, wide, kernel, stride=stride, groups=wide)
+        super().__init__(*widen, *each, nn.ReLU6(), *_normalised(wide, after, 1))
+        self.residual = stride == 1 and before == after
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu6(self.bn0(self.expand_conv(x))) if self.expands else x
-        y = F.relu6(self.bn1(self.depthwise_conv(y)))
-        y = self.bn2(self.project_conv(y))
+        y = super().forward(x)
         return x + y if self.residual else y
+
+
+def _normalised(before: int, after: int, kernel: int, **options: int) -> list[nn.Module]:
+    return [SameConv(before, after, kernel, **options), nn.BatchNorm2d(after, eps=1e-3)]
 
 
 class SameConv(nn.Conv2d):

@@ -81,3 +81,23 @@ def test_too_few_samples_promise_nothing():
     assert conformal_threshold(np.arange(8.0), 0.1) == np.inf
     assert conformal_threshold(np.arange(9.0), 0.1) == 8.0
     assert conformal_threshold(np.arange(9.0)[::-1], 0.5) == 4.0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: group_gaps([1.0, 0.0], ["a", "a"]),
+        lambda: group_gaps([1.0, np.nan], ["a", "b"]),
+        lambda: group_gaps([1.0], ["a", "b"]),
+        lambda: group_gaps([], []),
+        lambda: holm([0.5, 1.2]),
+        lambda: temperature(np.zeros((2, 3)), [0, 3]),
+        lambda: temperature(np.zeros((0, 3)), []),
+        lambda: conformal_threshold([], 0.1),
+        lambda: conformal_threshold([0.1, 0.2], 0.0),
+        lambda: conformal_threshold([0.1, np.inf], 0.1),
+    ],
+)
+def test_hostile_input_gets_a_clear_error(call):
+    with pytest.raises(ValueError, match=r"got|NaN|two or more"):
+        call()

@@ -272,3 +272,53 @@ def test_rollout_is_the_slow_product_and_rows_add_up():
         assert np.allclose(rolled[sample], product)
     assert torch.allclose(rolled.sum(dim=-1), torch.ones(2, 5).double())
     assert torch.allclose(attention_rollout([torch.eye(5).expand(1, 2, 5, 5)]), torch.eye(5))
+
+
+def shown(masks):
+    return masks.sum(axis=1).astype(float)
+
+
+HOSTILE = {
+    "no row behind": lambda: hide_columns(shown, np.zeros(3), np.zeros((0, 3))),
+    "a hole in the row": lambda: hide_columns(shown, np.array([1, np.nan]), np.zeros((2, 2))),
+    "other columns behind": lambda: hide_columns(shown, np.zeros(3), np.zeros((2, 4))),
+    "a text that is not cut": lambda: hide_words(shown, "all of it"),
+    "no word": lambda: hide_words(shown, []),
+    "segments of another picture": lambda: hide_segments(
+        shown, np.zeros((1, 4, 4)), np.zeros((4, 5), int), 0
+    ),
+    "a segment left out": lambda: hide_segments(
+        shown, np.zeros((1, 2, 2)), np.array([[0, 2], [2, 2]]), 0
+    ),
+    "too many orders": lambda: shapley(shown, 17),
+    "nobody plays": lambda: shapley(shown, 0),
+    "one player": lambda: kernel_shap(shown, 1),
+    "one draw": lambda: lime(shown, 3, samples=1),
+    "a game without answers": lambda: lime(lambda masks: 1.0, 3),
+    "a game of NaN": lambda: kernel_shap(lambda masks: shown(masks) * np.nan, 3),
+    "a player twice": lambda: deletion_curve(shown, [0, 0, 2]),
+    "a network of one number": lambda: saliency(lambda x: x.sum(1), torch.ones(2, 3), ZEROS),
+    "whole numbers": lambda: saliency(lambda x: x, torch.ones(2, 3).long(), ZEROS),
+    "no sample": lambda: saliency(lambda x: x, torch.ones(0, 3), ZEROS[:0]),
+    "one target for two": lambda: saliency(lambda x: x, torch.ones(2, 3), ZEROS[:1]),
+    "a target that is no class": lambda: saliency(lambda x: x, torch.ones(2, 3), ZEROS + 0.5),
+    "no step": lambda: IntegratedGradients(lambda x: x, steps=0),
+    "no layer": lambda: attention_rollout([]),
+    "unequal tokens": lambda: attention_rollout([torch.ones(1, 2, 3, 4)]),
+}
+ZEROS = torch.zeros(2).long()
+
+
+@pytest.mark.parametrize("call", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_input_gets_a_clear_error(call):
+    with pytest.raises(
+        ValueError, match=r"got|one|shape|float|player|names|hold|finite|parts|words|16"
+    ):
+        call()
+
+
+def test_samples_that_lack_a_modality_are_not_explained():
+    _, batch = fused()
+    batch.present["text"][2] = False
+    with pytest.raises(ValueError, match="text is missing"):
+        hide_modalities(len, batch)

@@ -230,3 +230,34 @@ def test_pictures_turn_where_they_are():
     assert rotate(x, torch.full((6,), 20.0)).device.type == "meta"
     for blend in (mixup, cutmix):
         assert {part.device.type for part in blend(x, torch.eye(6, device="meta"))} == {"meta"}
+
+
+ONE = torch.rand(2, 1, 4, 4)
+Y = torch.eye(2)
+HOSTILE = {
+    "no weights": lambda: penalty([]),
+    "a reward": lambda: penalty([ONE], l1=-1),
+    "all dropped": lambda: dropout(ONE, 1.0, True),
+    "another width": lambda: layer_norm(ONE, torch.ones(3), torch.ones(3)),
+    "labels of others": lambda: mixup(ONE, torch.eye(3)),
+    "numbers for labels": lambda: mixup(ONE, torch.tensor([0, 1])),
+    "no blending": lambda: cutmix(ONE, Y, alpha=0),
+    "a picture without a batch": lambda: cutmix(ONE[0], Y),
+    "one angle for two": lambda: rotate(ONE, torch.zeros(1)),
+    "half a pixel": lambda: shift(ONE, 0.5, 0),
+    "a mask of numbers": lambda: spec_augment(ONE[:, 0], torch.ones(2, 4), 1, 1),
+    "a short noise": lambda: add_noise(torch.ones(4), torch.ones(3), 0),
+    "no end of noise": lambda: add_noise(torch.ones(4), torch.ones(4), -math.inf),
+    "out of bounds": lambda: fgsm(lambda x: x, 2 * ONE + 1, torch.tensor([0, 1]), 0.1),
+    "NaN": lambda: pgd(lambda x: x, ONE * math.nan, torch.tensor([0, 1]), 0.1, 0.1),
+    "no step": lambda: pgd(lambda x: x, ONE, torch.tensor([0, 1]), 0.1, 0.0),
+    "labels of floats": lambda: fgsm(lambda x: x, ONE, torch.tensor([0.0, 1]), 0.1),
+    "no noise": lambda: votes(lambda x: x, ONE[0], 0.0, 10),
+    "more votes than voters": lambda: certified_radius(11, 10, 1.0),
+}
+
+
+@pytest.mark.parametrize("call", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_input_gets_a_clear_error(call):
+    with pytest.raises(ValueError, match=r"got|floats|bounds|parameters"):
+        call()
