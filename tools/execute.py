@@ -41,6 +41,7 @@ BUDGET_MB = 2048
 # The libraries whose versions can change a result: distribution -> name it is imported by.
 LIBRARIES = {
     "accelerate": "accelerate",
+    "captum": "captum",
     "jiwer": "jiwer",
     "librosa": "librosa",
     "lime": "lime",

@@ -49,6 +49,10 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ("mmlearn.metrics.precision_recall_f1", "1", "2"): "who is once in all is no hit",
         ("mmlearn.metrics.bleu", "return 0.0", "return -0.0"): "zero has no sign here",
     },
+    "7_trust/explaining_networks": {
+        ("mmlearn.explain.IntegratedGradients", "True", "False"): "both have as many parts",
+        ("mmlearn.explain.hide_modalities", "True", "False"): "a mask has one entry a modality",
+    },
     "3_encoders/transformer": {
         (
             "mmlearn.encoders.MultiHeadAttention",
