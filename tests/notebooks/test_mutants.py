@@ -108,6 +108,15 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         (f"mmlearn.fusion.{name}", "True", "False"): "as many layers as modalities or pairs"
         for name in ("MultiplicativeInteraction", "FiLM", "GatedMultimodalUnit", "LowRankFusion")
     },
+    "7_trust/explaining_any_model": {
+        ("mmlearn.explain.coalitions", "1", "2"): "shares are put in proportion to their sum",
+        (
+            "mmlearn.explain.coalitions",
+            "rng.random((len(size), m)).argsort(axis=1) < size[:, None]",
+            "rng.random((len(size), m)).argsort(axis=1) >= size[:, None]",
+        ): "the opposite comes along anyway",
+        ("mmlearn.explain.hide_columns", "1", "2"): "any length below 0 is the one left over",
+    },
     "4_fusion/early_and_late": {
         ("mmlearn.fusion.Sum", "True", "False"): "there are as many layers as modalities",
         ("mmlearn.fusion.LateFusion", "True", "False"): "there are as many heads as modalities",
