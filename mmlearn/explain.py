@@ -269,14 +269,16 @@ def deletion_curve(game, order):
     return game(turn >= np.arange(len(order) + 1)[:, None])
 
 
-def saliency(f, x):
-    """The slope of the answer along each input.
+def saliency(f, x, target):
+    """The slope of one answer along each input.
 
     Parameters
     ----------
     f : callable
-        Takes x, gives one number a sample, (N,), that depends on no other sample.
+        Takes x, gives answers (N, K), of which none depends on another sample.
     x : Tensor (N, …)
+    target : Tensor (N,)
+        Which of the K answers of each sample is meant: its class, say.
 
     Returns
     -------
@@ -287,15 +289,15 @@ def saliency(f, x):
     Simonyan, Vedaldi and Zisserman (2014), arXiv:1312.6034; they show its absolute value.
     """
     x = x.detach().requires_grad_()
-    return torch.autograd.grad(f(x).sum(), x)[0]
+    return torch.autograd.grad(f(x).gather(1, target[:, None]).sum(), x)[0]
 
 
-def smooth_grad(f, x, noise=0.1, samples=25, seed=0):
+def smooth_grad(f, x, target, noise=0.1, samples=25, seed=0):
     """The mean slope around x, over normal noise.
 
     Parameters
     ----------
-    f, x
+    f, x, target
         As for `saliency`.
     noise : float
         Standard deviation of the noise, in the unit of x.
@@ -314,7 +316,7 @@ def smooth_grad(f, x, noise=0.1, samples=25, seed=0):
     """
     drawn = torch.Generator().manual_seed(seed)
     moved = (torch.randn(x.shape, generator=drawn, dtype=x.dtype) for _ in range(samples))
-    return sum(saliency(f, x + noise * step.to(x.device)) for step in moved) / samples
+    return sum(saliency(f, x + noise * step.to(x.device), target) for step in moved) / samples
 
 
 class IntegratedGradients:
@@ -334,14 +336,15 @@ class IntegratedGradients:
 
     def __init__(self, f, steps=50):
         at, weight = np.polynomial.legendre.leggauss(steps)
-        self.f, self.way = f, list(zip((at + 1) / 2, weight / 2, strict=True))
+        self.f, self.at, self.weight = f, torch.tensor(at + 1) / 2, torch.tensor(weight) / 2
 
-    def attribute(self, x, baseline=0.0):
+    def attribute(self, x, target, baseline=0.0):
         """The share of each input, shaped as x, and by how much a sample's shares miss the sum.
 
         Parameters
         ----------
-        x : Tensor (N, …)
+        x, target
+            As for `saliency`.
         baseline : float or Tensor that fits x
             What stands for "nothing there".
 
@@ -351,11 +354,14 @@ class IntegratedGradients:
         gap : Tensor (N,)
             Their sum less f(x) - f(baseline): 0 if the integral were exact.
         """
-        step = x - baseline
-        slope = sum(weight * saliency(self.f, baseline + at * step) for at, weight in self.way)
+        step, slope = x - baseline, 0
+        for at, weight in zip(self.at.split(8), self.weight.split(8), strict=True):
+            points = baseline + torch.einsum("s,...->s...", at.to(x), step)
+            slopes = saliency(self.f, points.flatten(0, 1), target.repeat(len(at)))
+            slope = slope + torch.tensordot(weight.to(x), slopes.view_as(points), 1)
         shares = step * slope
         with torch.no_grad():
-            owed = self.f(x) - self.f(x - step)
+            owed = (self.f(x) - self.f(x - step)).gather(1, target[:, None])[:, 0]
         return shares, shares.flatten(1).sum(dim=1) - owed
 
 
@@ -377,17 +383,18 @@ class GradCAM:
     def __init__(self, f, layer):
         self.f, self.layer = f, layer
 
-    def attribute(self, x):
+    def attribute(self, x, target):
         """One map a sample, (N, h, w), never below 0.
 
         Parameters
         ----------
-        x : Tensor (N, …)
+        x, target
+            As for `saliency`.
         """
         seen = []
         hook = self.layer.register_forward_hook(lambda layer, given, maps: seen.append(maps))
         try:
-            answers = self.f(x.detach().requires_grad_())
+            answers = self.f(x.detach().requires_grad_()).gather(1, target[:, None])
         finally:
             hook.remove()
         (maps,) = seen
