@@ -243,10 +243,9 @@ def lime(game, m, samples=1_000, width=0.25, ridge=1.0, seed=None):
     masks[0] = True
     far = 1 - np.sqrt(masks.mean(axis=1))
     weight = np.exp(-((far / width) ** 2) / 2)
-    answers = game(masks)
+    # Masks less their mean take care of the constant.
     Z = masks - np.average(masks, axis=0, weights=weight)
-    y = answers - np.average(answers, axis=0, weights=weight)
-    return np.linalg.solve((Z.T * weight) @ Z + ridge * np.eye(m), (Z.T * weight) @ y)
+    return np.linalg.solve((Z.T * weight) @ Z + ridge * np.eye(m), (Z.T * weight) @ game(masks))
 
 
 def deletion_curve(game, order):

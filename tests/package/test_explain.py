@@ -22,6 +22,7 @@ from mmlearn.explain import (
     GradCAM,
     IntegratedGradients,
     attention_rollout,
+    coalitions,
     deletion_curve,
     hide_columns,
     hide_modalities,
@@ -92,6 +93,24 @@ def test_kernel_shap_of_drawn_coalitions_adds_up_and_comes_near():
     assert not np.array_equal(found[3], found[4])
 
 
+def test_pairs_of_opposites_see_through_what_two_players_do_together():
+    def singles(m, samples, rng):
+        masks, weight = coalitions(m, 2 * samples, rng)
+        return masks[:samples], weight[:samples]
+
+    pairs = np.random.default_rng(0).normal(size=(12, 12))
+    found = [
+        [
+            kernel_shap(lambda z: ((z @ pairs) * z).sum(axis=1), 12, 200, seed, draw)
+            for seed in (0, 1)
+        ]
+        for draw in (coalitions, singles)
+    ]
+    exact = shapley(lambda z: ((z @ pairs) * z).sum(axis=1), 12)
+    assert np.allclose(found[0], exact)
+    assert np.abs(found[1] - exact).max() > 0.1
+
+
 def test_of_an_additive_game_few_draws_tell_all():
     weight = np.random.default_rng(1).normal(size=40)
     assert np.allclose(kernel_shap(lambda masks: masks @ weight + 2, 40, 200, 0), weight)
@@ -151,6 +170,22 @@ def test_hidden_segments_are_painted_and_others_are_not():
     assert (seen[0][0, 0, :, 2:] == -1).all() and (seen[0][1] == -1).all()
     assert seen[0].dtype == picture.dtype
     assert answers.tolist() == [picture[..., :2].sum() - 6, -12]
+
+
+def test_parts_of_a_picture_share_the_answer_of_a_torch_module():
+    net, picture = network().float(), torch.rand(1, 8, 8).numpy()
+
+    def f(pictures):
+        with torch.no_grad():
+            return net(torch.from_numpy(pictures)).softmax(dim=1).double().numpy()
+
+    quarters = np.arange(8)[:, None] // 4 * 2 + np.arange(8) // 4
+    game = hide_segments(f, picture, quarters, fill=0.5)
+    exact = shapley(game, 4)
+    assert np.allclose(exact, slow_shapley(game, 4), atol=1e-6)
+    assert np.allclose(kernel_shap(game, 4), exact, atol=1e-5)
+    grey = np.full_like(picture, 0.5)
+    assert np.allclose(exact.sum(axis=0), f(picture[None])[0] - f(grey[None])[0], atol=1e-6)
 
 
 def fused():
