@@ -196,7 +196,7 @@ def _length(_: str, notebook: NotebookNode) -> Iterator[str]:
             f"there are {len(lengths)} code cells besides set-up and exercises; a chapter has "
             f"{CODE_CELLS[0]} to {CODE_CELLS[-1]}"
         )
-    if 3 * (long := sum(n > LONG for n in lengths)) > len(lengths):
+    if 2 * (long := sum(n > LONG for n in lengths)) > len(lengths):
         yield f"{long} of {len(lengths)} code cells have more than {LONG} lines; most are shorter"
 
 

@@ -112,10 +112,9 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         (f"mmlearn.fusion.{name}", "True", "False"): "as many layers as modalities or pairs"
         for name in ("MultiplicativeInteraction", "FiLM", "GatedMultimodalUnit", "LowRankFusion")
     },
-<<<<<<< HEAD
     "4_fusion/case_visual_questions": {
         ("mmlearn.fusion.FiLM", "True", "False"): "one vector for each modality",
-=======
+    },
     "7_trust/explaining_any_model": {
         ("mmlearn.explain.coalitions", "1", "2"): "shares are put in proportion to their sum",
         (
@@ -124,7 +123,6 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
             "rng.random((len(size), m)).argsort(axis=1) >= size[:, None]",
         ): "the opposite comes along anyway",
         ("mmlearn.explain.hide_columns", "1", "2"): "any length below 0 is the one left over",
->>>>>>> explaining_any_model
     },
     "4_fusion/early_and_late": {
         ("mmlearn.fusion.Sum", "True", "False"): "there are as many layers as modalities",
