@@ -183,7 +183,7 @@ def _length(_: str, notebook: NotebookNode) -> Iterator[str]:
         tags = notebooks.tags(cell)
         if tags & {"setup", "parameters", "start"}:
             continue
-        lines = len(cell.source.splitlines())
+        lines = sum(bool(line.strip()) for line in cell.source.splitlines())
         if "sync" not in tags and lines > TOO_LONG:
             yield (
                 f"{notebooks.name(number, cell)} has {lines} lines, and {TOO_LONG} at most can be "
