@@ -190,18 +190,15 @@ def emoji(archives: Archives, folder: Path, scratch: Path) -> None:
         "".join(chr(int(h, 16)) for h in c["unified"].split("-")) for c in concepts.values()
     ]
     names = {}
-    with zipfile.ZipFile(archives["emoji"]) as wheel:
-        for path in wheel.namelist():
-            if path.startswith("emoji/unicode_codes/emoji") and path.endswith(".json"):
-                table = json.loads(wheel.read(path))
-                language = path[-7:-5] if "_" in path[-8:] else "en"
-                if language == "en":
-                    table = {character: entry["en"] for character, entry in table.items()}
-                bare_table = {c.replace("\ufe0f", ""): name for c, name in table.items()}
-                names[f"name_{language}"] = [
-                    bare_table[c.replace("\ufe0f", "")].strip(":").replace("_", " ")
-                    for c in characters
-                ]
+    for codes in zipfile.Path(archives["emoji"], "emoji/unicode_codes/").iterdir():
+        if codes.name.endswith(".json"):
+            table = json.loads(codes.read_bytes())
+            language = codes.name[6:-5]  # of emoji_de.json, say; emoji.json is of none
+            if not language:
+                language, table = "en", {c: entry["en"] for c, entry in table.items()}
+            named = {c.replace("\ufe0f", ""): name for c, name in table.items()}
+            own = [named[c.replace("\ufe0f", "")] for c in characters]
+            names[f"name_{language}"] = [name.strip(":").replace("_", " ") for name in own]
     store.save(
         folder / "emoji.npz",
         **{style: np.stack(images) for style, images in drawn.items()},
