@@ -20,6 +20,11 @@ from tqdm import tqdm
 from mmlearn import runtime
 from mmlearn.data import store, unpack
 
+# Sizes and token numbers of the published model, of which the rest are transformers' defaults,
+# and what its weights are called there.
+WHISPER_SIZES = Path(__file__).with_name("whisper_tiny_en.json")
+WHISPER_NAMES = Path(__file__).with_name("whisper_names.txt")
+
 
 class Encoder:
     """A pretrained network, and what prepares its inputs.
@@ -136,13 +141,7 @@ class WhisperTinyEn(Encoder):
 
         transformers.utils.logging.disable_progress_bar()
         tokens = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        # Sizes and token numbers of the published model; the rest are transformers' defaults.
-        config = transformers.WhisperConfig(
-            vocab_size=51_864, d_model=384, encoder_layers=4, decoder_layers=4,
-            encoder_attention_heads=6, decoder_attention_heads=6,
-            encoder_ffn_dim=1536, decoder_ffn_dim=1536, bos_token_id=50_256, eos_token_id=50_256,
-            pad_token_id=50_256, decoder_start_token_id=50_257,
-        )  # fmt: skip
+        config = transformers.WhisperConfig.from_json_file(WHISPER_SIZES)
         model = transformers.WhisperForConditionalGeneration(config)
         with np.load(folder / "weights.npz") as file:
             weights = _from_ctranslate2({name: file[name] for name in file.files})
@@ -173,63 +172,39 @@ class WhisperTinyEn(Encoder):
 
     def transcribe(self, sounds: Sequence[np.ndarray], batch: int = 8) -> list[str]:
         """What is said in sounds at 16,000 Hz, as text: at each step the likeliest token."""
+        import transformers
+
+        begin = [self.model.config.decoder_start_token_id, self.NO_TIMESTAMPS]
         said: list[str] = []
         for start in tqdm(range(0, len(sounds), batch), "transcribe", leave=False, delay=5):
-            tokens = self._decode(sounds[start : start + batch])
+            heard = sounds[start : start + batch]
+            spectrograms = self.prepare(heard)["spectrograms"].to(runtime.device())
+            # Whisper's own `generate` asks for languages and times, which this model has not.
+            tokens = transformers.GenerationMixin.generate(
+                self.model,
+                input_features=spectrograms,
+                attention_mask=torch.ones_like(spectrograms[:, 0]),
+                decoder_input_ids=torch.tensor([begin] * len(heard), device=spectrograms.device),
+                suppress_tokens=self.never,
+                begin_suppress_tokens=self.never_first,
+                do_sample=False,
+                # Nobody says more than eight tokens a second; a network that repeats itself does.
+                max_new_tokens=10 + 8 * max(map(len, heard)) // self.RATE,
+            )
             said += self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [text.strip() for text in said]
-
-    @torch.no_grad()
-    def _decode(self, sounds: Sequence[np.ndarray]) -> Tensor:
-        spectrograms = self.prepare(sounds)["spectrograms"].to(runtime.device())
-        heard = self.model.model.encoder(spectrograms)
-        begin = [self.model.config.decoder_start_token_id, self.NO_TIMESTAMPS]
-        tokens = torch.tensor([begin] * len(sounds), device=spectrograms.device)
-        end, past, new = self.model.config.eos_token_id, None, tokens
-        ended = torch.zeros(len(sounds), dtype=torch.bool, device=spectrograms.device)
-        # Nobody says more than eight tokens a second; a network that repeats itself does.
-        for step in range(10 + 8 * max(map(len, sounds)) // self.RATE):
-            out = self.model(
-                encoder_outputs=heard, decoder_input_ids=new, past_key_values=past, use_cache=True
-            )
-            past, logits = out.past_key_values, out.logits[:, -1]
-            logits[:, self.never + (self.never_first if step == 0 else [])] = -torch.inf
-            new = torch.where(ended, end, logits.argmax(1))[:, None]
-            tokens = torch.cat([tokens, new], 1)
-            ended |= new[:, 0] == end
-            if ended.all():
-                break
-        return tokens
-
-
-# CTranslate2's names of Whisper's variables, and transformers'; "q,k,v" are joined in one matrix.
-_RENAMED = (
-    (r"layer_(\d)", r"layers/\1"),
-    ("self_attention/layer_norm", "self_attn_layer_norm"),
-    ("self_attention/linear_0", "self_attn/q,k,v_proj"),
-    ("self_attention/linear_1", "self_attn/out_proj"),
-    ("attention/layer_norm", "encoder_attn_layer_norm"),
-    ("attention/linear_0", "encoder_attn/q_proj"),
-    ("attention/linear_1", "encoder_attn/k,v_proj"),
-    ("attention/linear_2", "encoder_attn/out_proj"),
-    ("ffn/layer_norm", "final_layer_norm"),
-    ("ffn/linear_0", "fc1"),
-    ("ffn/linear_1", "fc2"),
-    ("embeddings/weight", "embed_tokens/weight"),
-    ("position_encodings/encodings", "embed_positions/weight"),
-    ("gamma", "weight"),
-    ("beta", "bias"),
-)
 
 
 def _from_ctranslate2(variables: dict[str, np.ndarray]) -> dict[str, Tensor]:
     """The state of transformers' Whisper from the variables of CTranslate2's."""
+    lines = WHISPER_NAMES.read_text(encoding="utf-8").splitlines()
+    renamed = [line.split() for line in lines if not line.startswith("#")]
     weights = {}
     for name, value in variables.items():
         if value.dtype != np.float16:
             continue  # settings: numbers of heads and the like
         path = f"model/{name}"
-        for old, new in _RENAMED:
+        for old, new in renamed:
             path = re.sub(old, new, path)
         joined = re.search(r"\b[qkv](,[qkv])+", path)
         letters = joined[0].split(",") if joined else [""]
@@ -359,7 +334,8 @@ def encode(name: str, values: Any, batch: int = 64) -> np.ndarray:
     ndarray of float32, shape (n, dim)
     """
     _known(name)
-    code = inspect.getsource(sys.modules[__name__])
+    code = [inspect.getsource(sys.modules[__name__])]
+    code += [path.read_text(encoding="utf-8") for path in (WHISPER_SIZES, WHISPER_NAMES)]
     versions = [version("torch"), version("transformers"), runtime.device().type]
     key = store.key(unpack.bundle_key(name), code, versions, list(values))
 
