@@ -388,6 +388,43 @@ class CrossmodalAttention(Fusion):
         return torch.cat(chosen, dim=1)
 
 
+class TransformerFusion(Fusion):
+    """All tokens of all modalities in one row through a Transformer, then their mean.
+
+    A modality is told by the bias of its own first layer. A token may look at all others, those
+    of its own modality among them.
+
+    Missing: has no tokens, so nobody sees them and they are not in the mean.
+
+    Parameters
+    ----------
+    widths : dict of int
+    width : int
+        See `Fusion`.
+    heads, depth : int
+        Heads of each block, and blocks in a row.
+
+    References
+    ----------
+    Document 001, section 4.2; Chen et al. (2020), arXiv:1909.11740, on pictures and texts.
+    """
+
+    def __init__(self, widths, width, heads=4, depth=1):
+        super().__init__(widths, width)
+        self.enter = nn.ModuleList(nn.Linear(d, width) for d in self.widths.values())
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, encoded, present):
+        """See `Fusion`; gives (B, D)."""
+        x = [layer(t.values) for layer, t in zip(self.enter, encoded.values(), strict=True)]
+        x, mask = torch.cat(x, dim=1), torch.cat([t.mask for t in encoded.values()], dim=1)
+        for block in self.blocks:
+            x = block(x, mask[:, None])
+        x = self.norm(x).where(mask[:, :, None], 0)
+        return x.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+
 class ProductOfExperts(Fusion):
     """Each modality says what it believes and how sure it is; the surer counts for more.
 

@@ -103,6 +103,9 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
     "4_fusion/crossmodal_attention": {
         ("mmlearn.fusion.CrossmodalAttention", "True", "False"): "there are as many of each",
     },
+    "4_fusion/case_diagnosis": {
+        ("mmlearn.fusion.TransformerFusion", "True", "False"): "as many layers as modalities",
+    },
     "4_fusion/missing_and_noisy": {
         ("mmlearn.fusion.ProductOfExperts", "True", "False"): "one expert for each vector",
         ("mmlearn.fusion.ModalityDropout", "True", "False"): "one row for each modality",

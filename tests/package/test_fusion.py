@@ -206,6 +206,7 @@ class TestOfThree:
         ("experts", lambda f: [f.experts]),
         ("crossmodal", lambda f: [f.enter, *f.layers]),
         ("bottleneck", lambda f: [f.enter]),
+        ("transformer", lambda f: [f.enter]),
     ],
 )
 def test_without_a_modality_it_is_the_fusion_of_the_others(name, parts):
