@@ -582,6 +582,44 @@ class TransformerEncoder(nn.Module):
         return Tokens(self.norm(x), mask)
 
 
+class Resampler(nn.Module):
+    """Any number of tokens into a few: learnt queries look at them, each fetches what it is after.
+
+    Parameters
+    ----------
+    size : int
+        Numbers in a token that comes in.
+    width : int
+        D, numbers in one that goes out.
+    count : int
+        How many go out.
+    heads : int
+        A divisor of D.
+
+    References
+    ----------
+    Alayrac et al. (2022), arXiv:2204.14198, with several blocks; Li et al. (2023),
+    arXiv:2301.12597, where the queries attend to each other and to a text as well.
+    """
+
+    def __init__(self, size, width, count=8, heads=4):
+        super().__init__()
+        self.enter = nn.Linear(size, width)
+        self.queries = nn.Parameter(torch.randn(count, width))
+        self.attend, self.norm = MultiHeadAttention(width, heads), nn.LayerNorm(width)
+
+    def forward(self, x, mask):
+        """Tokens (B, T, S) and their mask (B, T); gives `Tokens` (B, count, D).
+
+        A sample without any token has none in the end either.
+        """
+        x = self.enter(x.where(mask[:, :, None], 0))
+        queries = self.queries.expand(len(x), -1, -1)
+        found, _ = self.attend(queries, x, mask[:, None])
+        there = mask.any(dim=1, keepdim=True).expand(queries.shape[:2])
+        return Tokens(self.norm(queries + found), there)
+
+
 def patches(x, size):
     """Cut images into squares, row after row, and write the pixels of each in a row.
 
@@ -1204,6 +1242,17 @@ def _transform(self, x, mask=None):
     return self, x, mask
 
 
+def _resampler(self, size, width, count=8, heads=4):
+    if count < 1:
+        raise ValueError(f"count is 1 or more, got {count}")
+    return self, size, width, count, heads
+
+
+def _resample(self, x, mask):
+    _sequences(x, mask, self.enter.in_features)
+    return self, x, mask
+
+
 def _patches(x, size):
     if x.ndim not in (3, 4) or 0 in x.shape:
         raise ValueError(f"images have shape (B, C, H, W) or (B, H, W), got {tuple(x.shape)}")
@@ -1338,6 +1387,8 @@ _guard(MultiHeadAttention, _heads, "__init__")
 _guard(TransformerEncoder, _transformer, "__init__")
 _guard(MultiHeadAttention, _multi_head)
 _guard(TransformerEncoder, _transform)
+_guard(Resampler, _resampler, "__init__")
+_guard(Resampler, _resample)
 mask_tokens = checked(_mask_tokens)(mask_tokens)
 _guard(LanguageModel, _language)
 next_probabilities = checked(_next_probabilities)(next_probabilities)
