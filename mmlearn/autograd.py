@@ -11,7 +11,7 @@ from numbers import Real
 
 import numpy as np
 
-from mmlearn.checks import as_labels, checked
+from mmlearn.checks import checked, guard
 
 
 def value(x):
@@ -249,13 +249,11 @@ def _matmul(self, other):
             f"@ takes matrices (…, n, m) and (…, m, k) that share m, got {left} and {right}; "
             "write a vector as a matrix with one row or one column"
         )
-    return self, other
 
 
-def _power(self, p):
+def _power(p):
     if not isinstance(p, Real):
         raise TypeError(f"the exponent is a number, got {type(p).__name__}")
-    return self, p
 
 
 def _backward(loss):
@@ -266,27 +264,25 @@ def _backward(loss):
             f"backward starts from one number, got shape {loss.data.shape}; "
             "take the mean or the sum first"
         )
-    return (loss,)
 
 
-def _initial(widths, gain, rng):
+def _widths(widths):
     widths = list(widths)
     if len(widths) < 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in widths):
         raise ValueError(f"widths are two or more whole numbers above 0, got {widths}")
-    if not gain >= 0:
-        raise ValueError(f"gain is 0 or more, got {gain}")
-    return widths, gain, rng
+    return {"widths": widths}
 
 
 def _cross_entropy(z, y):
     if z.data.ndim != 2 or 0 in z.data.shape:
         raise ValueError(f"z has shape (n, k), neither of them 0, got {z.data.shape}")
-    n, k = z.data.shape
-    return z, as_labels(y, n, known=tuple(range(k)))
+    if y.shape != z.data.shape[:1] or not np.isin(y, range(z.data.shape[1])).all():
+        n, k = z.data.shape
+        raise ValueError(f"y has {n} labels from 0 to {k - 1}, got shape {y.shape}, {y[:5]}")
 
 
-Tensor.__matmul__ = checked(_matmul)(Tensor.__matmul__)  # type: ignore[method-assign]
-Tensor.__pow__ = checked(_power)(Tensor.__pow__)  # type: ignore[method-assign]
+guard(Tensor, "__matmul__", _matmul)
+guard(Tensor, "__pow__", _power)
 backward = checked(_backward)(backward)
-initial_layers = checked(_initial)(initial_layers)
-cross_entropy = checked(_cross_entropy)(cross_entropy)
+initial_layers = checked(_widths, gain="0 or more")(initial_layers)
+cross_entropy = checked(_cross_entropy, y="... labels")(cross_entropy)

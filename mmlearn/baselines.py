@@ -6,11 +6,9 @@ docstrings, not in annotations.
 
 # mypy: allow-untyped-defs
 
-import functools
-
 import numpy as np
 
-from mmlearn.checks import as_columns, as_labels, as_table
+from mmlearn.checks import guard
 
 
 class MultinomialNaiveBayes:
@@ -242,33 +240,26 @@ class RandomForest:
 # a word: negative counts, labels that are not -1 and 1, NaN, other columns than those fitted.
 
 
-def _guard_class(cls, labels=None, least=None):
-    fit, names = cls.fit, ("predict", "predict_proba", "log_joint")
-
-    @functools.wraps(fit)
-    def guarded_fit(self, X, y):
-        X = as_table(X)
-        if least is not None and X.min() < least:
-            raise ValueError(f"{cls.__name__} takes counts, {least} or more; got {X.min():g}")
-        self._columns = X.shape[1]
-        return fit(self, X, as_labels(y, X.shape[0], labels))
-
-    def guard(method):
-        @functools.wraps(method)
-        def guarded(self, X):
-            if not hasattr(self, "_columns"):
-                raise ValueError(f"{cls.__name__} is not fitted yet; call fit first")
-            return method(self, as_columns(X, self._columns))
-
-        return guarded
-
-    cls.fit = guarded_fit
-    for name in names:
-        if name in vars(cls):
-            setattr(cls, name, guard(vars(cls)[name]))
+def _fit(self, X):
+    self._columns = X.shape[1]
 
 
-_guard_class(MultinomialNaiveBayes, least=0)
-_guard_class(LinearSVM, labels=(-1, 1))
-_guard_class(DecisionTree)
-_guard_class(RandomForest)
+def _counts(X):
+    if X.min() < 0:
+        raise ValueError(f"naive Bayes takes counts, 0 or more; got {X.min():g}")
+
+
+def _fitted(self, X):
+    if not hasattr(self, "_columns"):
+        raise ValueError(f"{type(self).__name__} is not fitted yet; call fit first")
+    if X.shape[1] != self._columns:
+        raise ValueError(f"X has {X.shape[1]} columns, and {self._columns} were fitted")
+
+
+guard(MultinomialNaiveBayes, "fit", _counts, _fit, X="n d real", y="n labels")
+guard(LinearSVM, "fit", _fit, X="n d real", y="n -1/1")
+guard(DecisionTree, "fit", _fit, X="n d real", y="n labels")
+guard(RandomForest, "fit", _fit, X="n d real", y="n labels")
+for _kind in (MultinomialNaiveBayes, LinearSVM, DecisionTree, RandomForest):
+    for _method in {"predict", "predict_proba", "log_joint"} & set(vars(_kind)):
+        guard(_kind, _method, _fitted, X="n d real")

@@ -117,12 +117,9 @@ def _number(x: float) -> str:
 
 def _display(text: str, record: dict[str, Any]) -> None:
     """Show a claim with the metadata from which the site's page of all claims is made."""
-    try:
-        from IPython.core.getipython import get_ipython
-        from IPython.display import display
-    except ImportError:
-        print(text)
-        return
+    from IPython.core.getipython import get_ipython
+    from IPython.display import display
+
     if get_ipython() is None:
         print(text)
         return

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from scipy.sparse import csr_array
 from torch import nn
 
-from mmlearn.checks import checked
+from mmlearn.checks import checked, guard
 
 
 class Tokens(NamedTuple):
@@ -1012,164 +1012,45 @@ class MultimodalModel(nn.Module):
 # would make a GPU wait.
 
 
-def _images(x, channels=None):
-    if x.ndim != 4 or 0 in x.shape:
-        raise ValueError(f"x has shape (B, C, H, W), none of them 0, got {tuple(x.shape)}")
-    if not x.is_floating_point():
-        raise TypeError(f"x holds numbers of kind {x.dtype}; images are floats: x.float() / 255")
-    if channels is not None and x.shape[1] != channels:
-        raise ValueError(f"x has {x.shape[1]} channels, expected {channels}")
-    return x
-
-
-def _window(x, size, stride, padding):
-    if min(size) < 1 or stride < 1 or padding < 0:
-        raise ValueError(
-            f"size and stride are 1 or more and padding is 0 or more, "
-            f"got {size}, {stride} and {padding}"
-        )
-    seen = [side + 2 * padding for side in x.shape[2:]]
-    if seen[0] < size[0] or seen[1] < size[1]:
-        raise ValueError(f"a window of {size} does not fit into the padded image, {seen}")
-
-
-def _mlp(before, after, hidden=None):
-    if min(before, after, 1 if hidden is None else hidden) < 1:
-        raise ValueError(
-            f"before, after and hidden are 1 or more, got {before}, {after} and {hidden}"
-        )
-    return before, after, hidden
-
-
-def _dense_sizes(self, size, width=None, hidden=None):
-    if width is None and hidden is not None:
-        raise ValueError(f"hidden={hidden} needs a width as well")
-    return self, size, width, hidden
-
-
-def _dense(self, x, mask):
-    _sequences(x[:, None] if x.ndim == 2 else x, mask, self.size)
-    return self, x, mask
-
-
-def _conv2d(x, weight, bias=None, stride=1, padding=0):
-    if weight.ndim != 4:
-        raise ValueError(f"weight has shape (O, C, K, L), got {tuple(weight.shape)}")
-    _window(_images(x, weight.shape[1]), list(weight.shape[2:]), stride, padding)
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise ValueError(f"bias has shape ({len(weight)},), got {tuple(bias.shape)}")
-    return x, weight, bias, stride, padding
-
-
-def _max_pool2d(x, size, stride=None, padding=0):
-    stride = size if stride is None else stride
-    _window(_images(x), [size, size], stride, padding)
-    if padding > size / 2:
-        raise ValueError(f"padding is at most half of size={size}, got {padding}")
-    return x, size, stride, padding
-
-
-def _batch_norm(x, running_mean, running_var, weight, bias, training, momentum=0.1, eps=1e-5):
-    c = _images(x).shape[1]
-    parts = {"running_mean": running_mean, "running_var": running_var}
-    parts |= {"weight": weight, "bias": bias}
-    if wrong := {name: tuple(t.shape) for name, t in parts.items() if t.shape != (c,)}:
-        raise ValueError(f"x has {c} channels: expected shape ({c},), got {wrong}")
-    if training and x.numel() == c:
-        raise ValueError(f"one value a channel has no variance to train with, got {tuple(x.shape)}")
-    return x, running_mean, running_var, weight, bias, training, momentum, eps
-
-
 def _receptive_field(layers):
     layers = list(layers)
     if any(size < 1 or stride < 1 for size, stride in layers):
         raise ValueError(f"each layer is (size, stride), both 1 or more, got {layers}")
-    return (layers,)
+    return {"layers": layers}
+
+
+def _vectors(self, x, mask):
+    if x.ndim not in (2, 3) or x.shape[-1] != self.size:
+        wanted = f"(B, {self.size}) or (B, T, {self.size})"
+        raise ValueError(f"x has shape {wanted}, got {tuple(x.shape)}")
+    shape = (len(x), 1) if x.ndim == 2 else tuple(x.shape[:2])
+    if mask.shape != shape:
+        raise ValueError(f"mask has shape {shape}, got {tuple(mask.shape)}")
+
+
+def _images(x):
+    if x.ndim not in (3, 4) or 0 in x.shape:
+        wanted = "(B, C, H, W) or (B, H, W), none of them 0"
+        raise ValueError(f"x has shape {wanted}, got {tuple(x.shape)}")
 
 
 def _convnet(self, x, mask=None):
-    if x.ndim not in (3, 4):
-        raise ValueError(f"images have shape (B, C, H, W) or (B, H, W), got {tuple(x.shape)}")
-    _images(x[:, None] if x.ndim == 3 else x, self.channels)
-    if min(x.shape[-2:]) < self.least:
-        raise ValueError(f"images are {self.least} pixels a side at least, got {tuple(x.shape)}")
-    if mask is None:
-        mask = torch.ones(len(x), 1, dtype=torch.bool, device=x.device)
+    if self.channels != (1 if x.ndim == 3 else x.shape[1]):
+        raise ValueError(f"x has shape (B, {self.channels}, H, W), got {tuple(x.shape)}")
+    mask = _all_there(x) if mask is None else mask
     if mask.shape != (len(x), 1):
         raise ValueError(f"mask has shape ({len(x)}, 1), got {tuple(mask.shape)}")
-    return self, x, mask
+    return {"mask": mask}
 
 
-def _cell(gates, parts):
-    """The check of a cell with so many gates and so many parts of its state."""
-
-    def check(x, state, weights):
-        if not isinstance(state, tuple | list) or len(state) != parts:
-            names = "(h,)" if parts == 1 else "(h, c)"
-            raise ValueError(f"state is the tuple {names} of {parts}, got {type(state).__name__}")
-        (b, h), (W, R, *biases) = state[0].shape, weights
-        found = [tuple(t.shape) for t in (x, *state, W, R, *biases)]
-        rows, d = gates * h, W.shape[1]
-        expected = [(b, d), *[(b, h)] * parts, (rows, d), (rows, h), *[(rows,)] * 2]
-        if found != expected:
-            raise ValueError(
-                f"x, state, W, R and two biases have the shapes {expected}, got {found}"
-            )
-        return x, state, weights
-
-    return check
+def _all_there(x):
+    return torch.ones(len(x), 1, dtype=torch.bool, device=x.device)
 
 
-def _sequences(x, mask, size=None):
-    if x.ndim != 3 or 0 in x.shape:
-        raise ValueError(f"sequences have shape (B, T, D), none of them 0, got {tuple(x.shape)}")
-    if not x.is_floating_point():
-        raise TypeError(f"sequences are floats, got {x.dtype}; embed token numbers first")
-    if mask.shape != x.shape[:2] or mask.dtype != torch.bool:
-        raise ValueError(
-            f"mask is bool, {tuple(x.shape[:2])}, got {mask.dtype}, {tuple(mask.shape)}"
-        )
-    if size is not None and x.shape[2] != size:
-        raise ValueError(f"x has {x.shape[2]} numbers a step, expected {size}")
-
-
-def _unroll(cell, x, mask, state, weights):
-    _sequences(x, mask)
-    return cell, x, mask, state, weights
-
-
-def _recurrent(self, x, mask):
-    _sequences(x, mask, self.size)
-    return self, x, mask
-
-
-def _recurrent_kind(self, size, width, kind="lstm", both_ways=False):
-    if kind not in ("rnn", "lstm", "gru"):
-        raise ValueError(f"kind is {kind!r}; it is one of rnn, lstm, gru")
-    return self, size, width, kind, both_ways
-
-
-def _additive(self, states, mask):
-    _sequences(states, mask, self.key.in_features)
-    return self, states, mask
-
-
-def _attention(Q, K, V, mask=None):
-    if Q.shape[-1] != K.shape[-1] or K.shape[-2] != V.shape[-2] or 0 in K.shape:
-        shapes = ", ".join(str(tuple(x.shape)) for x in (Q, K, V))
-        raise ValueError(
-            f"Q, K and V have shapes (..., Tq, d), (..., Tk, d), (..., Tk, e), got {shapes}"
-        )
+def _attention(Q, K, mask):
     if mask is not None:
-        _booleans(mask)
-        shape = (*torch.broadcast_shapes(Q.shape[:-2], K.shape[:-2]), Q.shape[-2], K.shape[-2])
-        _broadcasts(mask, shape)
-    return Q, K, V, mask
-
-
-def _booleans(mask):
-    if mask.dtype != torch.bool:
-        raise TypeError(f"mask is of booleans, True where one may look; got {mask.dtype}")
+        front = torch.broadcast_shapes(Q.shape[:-2], K.shape[:-2])
+        _broadcasts(mask, (*front, Q.shape[-2], K.shape[-2]))
 
 
 def _broadcasts(mask, shape):
@@ -1180,85 +1061,27 @@ def _broadcasts(mask, shape):
         )
 
 
-def _sinusoidal(length, width):
-    if length < 1 or width < 2 or width % 2:
-        raise ValueError(f"length is 1 or more and width is even, got {length} and {width}")
-    return length, width
-
-
-def _rotary(x):
-    if x.ndim < 2 or x.shape[-1] % 2 or 0 in x.shape:
-        raise ValueError(f"x has shape (..., T, d), none 0 and d even, got {tuple(x.shape)}")
-    return (x,)
-
-
-def _heads(self, width, heads, turned=False):
-    if heads < 1 or width % heads or (turned and width // heads % 2):
-        even = " into parts of even width" if turned else ""
-        raise ValueError(f"heads divides width{even}, got width={width} and heads={heads}")
-    return self, width, heads, turned
-
-
-def _multi_head(self, queries, keys, mask=None):
-    for name, x in (("queries", queries), ("keys", keys)):
-        if x.ndim != 3 or x.shape[-1] != self.key.in_features or 0 in x.shape:
-            expected = f"(B, T, {self.key.in_features})"
-            raise ValueError(f"{name} has shape {expected}, none 0, got {tuple(x.shape)}")
-    if len(queries) != len(keys):
-        raise ValueError(f"{len(queries)} samples of queries and {len(keys)} of keys")
+def _multi_head(queries, keys, mask):
+    if mask is not None and mask.ndim != 3:
+        raise ValueError(
+            f"mask has shape (B, Tq, Tk), got {tuple(mask.shape)}; "
+            "for a mask of the keys, (B, Tk), give mask[:, None]"
+        )
     if mask is not None:
-        _booleans(mask)
-        if mask.ndim != 3:
-            raise ValueError(
-                f"mask has shape (B, Tq, Tk), got {tuple(mask.shape)}; "
-                "for a mask of the keys, (B, Tk), give mask[:, None]"
-            )
         _broadcasts(mask, (len(keys), queries.shape[1], keys.shape[1]))
-    return self, queries, keys, mask
-
-
-def _transformer(
-    self, embed, width, heads=4, depth=2, positions="sinusoidal", causal=False, pre_norm=True,
-    longest=512,
-):  # fmt: skip
-    known = ("sinusoidal", "learned", "rotary", None)
-    if positions not in known:
-        raise ValueError(f"positions is {positions!r}; it is one of {known}")
-    return self, embed, width, heads, depth, positions, causal, pre_norm, longest
 
 
 def _transform(self, x, mask=None):
     if x.ndim < 2 or 0 in x.shape:
-        raise ValueError(f"x has shape (B, T, ...), none 0, got {tuple(x.shape)}")
-    if mask is None:
-        mask = torch.ones(len(x), 1, dtype=torch.bool, device=x.device)
-    _booleans(mask)
+        raise ValueError(f"x has shape (B, T, ...), none of them 0, got {tuple(x.shape)}")
+    mask = _all_there(x) if mask is None else mask
     if mask.ndim != 2 or len(mask) != len(x):
         raise ValueError(f"mask has shape ({len(x)}, T), got {tuple(mask.shape)}")
     if self.positions == "learned" and mask.shape[1] > self.table.num_embeddings:
         raise ValueError(
             f"{mask.shape[1]} tokens, and positions for {self.table.num_embeddings} are learnt"
         )
-    return self, x, mask
-
-
-def _resampler(self, size, width, count=8, heads=4):
-    if count < 1:
-        raise ValueError(f"count is 1 or more, got {count}")
-    return self, size, width, count, heads
-
-
-def _resample(self, x, mask):
-    _sequences(x, mask, self.enter.in_features)
-    return self, x, mask
-
-
-def _patches(x, size):
-    if x.ndim not in (3, 4) or 0 in x.shape:
-        raise ValueError(f"images have shape (B, C, H, W) or (B, H, W), got {tuple(x.shape)}")
-    if size < 1 or x.shape[-1] % size or x.shape[-2] % size:
-        raise ValueError(f"size={size} does not divide the sides of images {tuple(x.shape)}")
-    return x, size
+    return {"mask": mask}
 
 
 def _spellable(words):
@@ -1266,55 +1089,17 @@ def _spellable(words):
         raise ValueError(f"a word has a letter at least and no space in it, got {bad[0]!r}")
 
 
-def _byte_pairs(words, merges):
-    if not words or merges < 0:
-        raise ValueError(f"words are one or more and merges 0 or more, got {len(words)}, {merges}")
+def _words(words):
+    if not words:
+        raise ValueError("words are one or more, got none")
     _spellable(words)
-    return words, merges
 
 
-def _subwords(word, pairs):
-    _spellable([word])
-    return word, pairs
+def _share(share):
+    return {"share": float(share)}
 
 
-def _mask_tokens(tokens, there, mask, size, share=0.15, generator=None):
-    if tokens.ndim != 2 or tokens.is_floating_point() or tokens.dtype == torch.bool:
-        raise ValueError(
-            f"tokens are whole numbers (B, T), got {tokens.dtype} {tuple(tokens.shape)}"
-        )
-    if there.shape != tokens.shape or there.dtype != torch.bool:
-        raise ValueError(
-            f"there is bool, {tuple(tokens.shape)}, got {there.dtype}, {tuple(there.shape)}"
-        )
-    if not 0 <= mask < size or not 0 <= share <= 1:
-        raise ValueError(f"mask is below size and share 0 to 1, got {mask}, {size} and {share}")
-    return tokens, there, mask, size, float(share), generator
-
-
-def _language(self, tokens, mask, places=None):
-    if places is not None and (places.dtype != torch.bool or places.shape != tokens.shape):
-        expected = tuple(tokens.shape)
-        raise ValueError(f"places is bool, {expected}, got {places.dtype}, {tuple(places.shape)}")
-    return self, tokens, mask, places
-
-
-def _next_probabilities(logits, temperature=1.0, top_k=None, top_p=1.0):
-    if logits.ndim == 0 or 0 in logits.shape or not logits.is_floating_point():
-        raise ValueError(
-            f"logits are floats (..., V), none 0, got {logits.dtype} {tuple(logits.shape)}"
-        )
-    if not temperature > 0 or not 0 < top_p <= 1 or (top_k is not None and top_k < 1):
-        raise ValueError(
-            "temperature is above 0, top_p above 0 to 1, top_k 1 or more, "
-            f"got {temperature}, {top_p} and {top_k}"
-        )
-    return logits, temperature, top_k, top_p
-
-
-def _cooccurrence(texts, size, window=5):
-    if size < 1 or window < 1:
-        raise ValueError(f"size and window are 1 or more, got {size} and {window}")
+def _texts(texts, size):
     texts = [np.asarray(text, dtype=int if len(text) == 0 else None) for text in texts]
     if not texts or {text.ndim for text in texts} != {1}:
         raise ValueError("texts is a list of one or more arrays of word numbers, each (T,)")
@@ -1322,81 +1107,79 @@ def _cooccurrence(texts, size, window=5):
         raise TypeError(f"texts hold the numbers of words, got {wrong[0]}")
     if any(len(text) and not -1 <= text.min() <= text.max() < size for text in texts):
         raise ValueError(f"word numbers are -1 to {size - 1} with size={size}")
-    return texts, size, window
+    return {"texts": texts}
 
 
-def _ppmi(counts, power=0.75):
+def _counts(counts):
     counts = csr_array(counts)
     if counts.ndim != 2 or counts.nnz == 0:
         raise ValueError(f"counts is a table with at least one pair, got {counts.shape}")
     if not np.isfinite(counts.data).all() or counts.data.min() < 0:
         raise ValueError("counts holds a negative number, NaN or infinity")
     counts.eliminate_zeros()
-    return counts, power
+    return {"counts": counts}
 
 
-def _pairs(self, word, context, other, *step):
-    if word.ndim != 1 or word.shape != context.shape or len(word) == 0:
-        shapes = tuple(word.shape), tuple(context.shape)
-        raise ValueError(f"word and context are (B,) with B of 1 or more, got {shapes}")
-    if isinstance(self, GloVe) and other.shape != word.shape:
-        raise ValueError(f"count has one number a pair, ({len(word)},), got {tuple(other.shape)}")
-    if other.ndim != 1 or len(other) == 0:
-        raise ValueError(f"negative has shape (N,), N of 1 or more, got {tuple(other.shape)}")
-    return self, word, context, other, *step
-
-
-def _mean_of_tokens(encoded, present):
+def _one_width(encoded):
     widths = {name: tokens.values.shape[-1] for name, tokens in encoded.items()}
     if len(set(widths.values())) != 1:
         raise ValueError(f"the mean needs tokens, all of one width; got {widths}")
-    return encoded, present
 
 
-def _multimodal(self, batch):
+def _known(self, batch):
     if not any(name in batch.inputs for name in self.encoders):
         raise ValueError(f"the batch has {list(batch.inputs)}, but none of {list(self.encoders)}")
-    return self, batch
 
 
-def _guard(cls, check, method="forward"):
-    setattr(cls, method, checked(check)(getattr(cls, method)))
+WINDOWS = {"x": "B C H W float", "stride": "1 or more", "padding": "0 or more"}
+KERNEL = "K <= H + 2 * padding and L <= W + 2 * padding  # else no kernel of weight fits into x"
+WINDOW = "size <= min(H, W) + 2 * padding  # else no window fits into x"
+VARIANCE = "B * H * W > 1 or not training  # one value a channel of x has no variance"
+CHANNELS = dict.fromkeys(("running_mean", "running_var", "weight", "bias"), "C")
+HALVES = "min(H, W) >= .least  # of x a block halves both"
+SQUARES = "H % size == W % size == 0  # x is cut into whole squares"
+PAIRS = "not turned or width // heads % 2 == 0  # rotary positions turn pairs"
+SEQUENCES = {"queries": "B Tq .key.in_features", "keys": "B Tk .key.in_features"}
+HIDDEN = {"tokens": "B? T? int", "there": "B T bool", "share": "0 to 1"}
 
-
-conv2d = checked(_conv2d)(conv2d)
-max_pool2d = checked(_max_pool2d)(max_pool2d)
-batch_norm = checked(_batch_norm)(batch_norm)
+conv2d = checked(KERNEL, **WINDOWS, weight="O C K L", bias="O")(conv2d)
+max_pool2d = checked(WINDOW, "padding <= size / 2", **WINDOWS, size="1 or more")(max_pool2d)
+batch_norm = checked(VARIANCE, x="B C H W float", **CHANNELS)(batch_norm)
 receptive_field = checked(_receptive_field)(receptive_field)
-rnn_cell = checked(_cell(1, 1))(rnn_cell)
-lstm_cell = checked(_cell(4, 2))(lstm_cell)
-gru_cell = checked(_cell(3, 1))(gru_cell)
-unroll = checked(_unroll)(unroll)
-_guard(Recurrent, _recurrent_kind, "__init__")
-mlp = checked(_mlp)(mlp)
-_guard(Dense, _dense_sizes, "__init__")
-_guard(Dense, _dense)
-_guard(Recurrent, _recurrent)
-_guard(AdditiveAttention, _additive)
-attention = checked(_attention)(attention)
-sinusoidal = checked(_sinusoidal)(sinusoidal)
-rotary = checked(_rotary)(rotary)
-patches = checked(_patches)(patches)
-byte_pairs = checked(_byte_pairs)(byte_pairs)
-subwords = checked(_subwords)(subwords)
-_guard(MultiHeadAttention, _heads, "__init__")
-_guard(TransformerEncoder, _transformer, "__init__")
-_guard(MultiHeadAttention, _multi_head)
-_guard(TransformerEncoder, _transform)
-_guard(Resampler, _resampler, "__init__")
-_guard(Resampler, _resample)
-mask_tokens = checked(_mask_tokens)(mask_tokens)
-_guard(LanguageModel, _language)
-next_probabilities = checked(_next_probabilities)(next_probabilities)
-cooccurrence = checked(_cooccurrence)(cooccurrence)
-ppmi = checked(_ppmi)(ppmi)
-mean_of_tokens = checked(_mean_of_tokens)(mean_of_tokens)
-_guard(ConvNet, _convnet)
-_guard(MultimodalModel, _multimodal)
-_guard(SkipGram, _pairs)
-_guard(GloVe, _pairs)
-_guard(SkipGram, _pairs, "step")
+mlp = checked(before="1 or more", after="1 or more", hidden="1 or more")(mlp)
+guard(Dense, "__init__", "width is not None or hidden is None  # hidden needs a width")
+guard(Dense, "forward", _vectors, x="... d float", mask="... bool")
+guard(ConvNet, "forward", _images, _convnet, HALVES, x="... H? W? float")
+rnn_cell = checked(state=["B H"], x="B D", weights=["H D", "H H", "H", "H"])(rnn_cell)
+lstm_cell = checked(state=["B H"] * 2, x="B D", weights=["4H D", "4H H", "4H", "4H"])(lstm_cell)
+gru_cell = checked(state=["B H"], x="B D", weights=["3H D", "3H H", "3H", "3H"])(gru_cell)
+unroll = checked(x="B T D float", mask="B T bool")(unroll)
+guard(Recurrent, "__init__", kind=("rnn", "lstm", "gru"))
+guard(Recurrent, "forward", x="B T .size float", mask="B T bool")
+guard(Resampler, "__init__", count="1 or more")
+guard(Resampler, "forward", x="B T .enter.in_features float", mask="B T bool")
+guard(AdditiveAttention, "forward", states="B T .key.in_features float", mask="B T bool")
+attention = checked(_attention, Q="... Tq? d", K="... Tk d", V="... Tk e?", mask="... bool")(
+    attention
+)
+sinusoidal = checked(length="1 or more", width="even, 2 or more")(sinusoidal)
+rotary = checked(x="... T 2d")(rotary)
+guard(MultiHeadAttention, "__init__", "width % heads == 0", PAIRS, heads="1 or more")
+guard(MultiHeadAttention, "forward", _multi_head, **SEQUENCES, mask="... bool")
+guard(TransformerEncoder, "__init__", positions=("sinusoidal", "learned", "rotary", None))
+guard(TransformerEncoder, "forward", _transform, mask="... bool")
+patches = checked(SQUARES, _images, x="... H? W?", size="1 or more")(patches)
+byte_pairs = checked(_words, merges="0 or more")(byte_pairs)
+subwords = checked(lambda word: _spellable([word]))(subwords)
+mask_tokens = checked("0 <= mask < size", _share, **HIDDEN)(mask_tokens)
+guard(LanguageModel, "forward", tokens="B T", places="B T bool")
+next_probabilities = checked(
+    logits="... V float", temperature="above 0", top_k="1 or more", top_p="above 0 to 1"
+)(next_probabilities)
+cooccurrence = checked(_texts, size="1 or more", window="1 or more")(cooccurrence)
+ppmi = checked(_counts)(ppmi)
+guard(SkipGram, "forward", word="B", context="B", negative="N")
+guard(SkipGram, "step", word="B", context="B", negative="N")
+guard(GloVe, "forward", word="B", context="B", count="B")
+mean_of_tokens = checked(_one_width)(mean_of_tokens)
+guard(MultimodalModel, "forward", _known)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from mmlearn.checks import checked
+from mmlearn.checks import checked, guard
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -282,52 +282,25 @@ def mfcc(wave, rate, coefficients=13, bands=64):
 # a word.
 
 
-def _vocabulary(self, texts, split=str.split, least=1):
+def _vocabulary(texts, split):
     if isinstance(texts, str):
         raise ValueError("texts is one text; give a list of them")
     texts = list(texts)
     if not any(split(text) for text in texts):
         raise ValueError(f"there is no token in the {len(texts)} texts to learn from")
-    return self, texts, split, least
+    return {"texts": texts}
 
 
-def _power_spectrum(wave, size, hop):
-    wave = np.asarray(wave, dtype=float)
-    if wave.ndim != 1 or len(wave) == 0 or not np.isfinite(wave).all():
-        raise ValueError(f"wave has shape (samples,), not empty, no NaN; got {wave.shape}")
-    if size < 2 or hop < 1:
-        raise ValueError(f"a frame has 2 samples or more, a hop 1: got {size} and {hop}")
-    return wave, size, hop
-
-
-def _mel_filters(rate, size, bands):
-    if rate <= 0 or size < 2 or bands < 1:
-        raise ValueError(f"rate, size and bands are too small: {rate}, {size}, {bands}")
-    return rate, size, bands
-
-
-def _decibels(power, span=80):
+def _power(power):
     power = np.asarray(power, dtype=float)
     if power.size == 0 or not (np.isfinite(power).all() and power.min() >= 0):
         raise ValueError(f"power is 0 or more, with no NaN, and not empty; shape {power.shape}")
-    return power, span
+    return {"power": power}
 
 
-def _mel(wave, rate, bands=64):
-    if rate < 40:
-        raise ValueError(f"rate is {rate} samples a second; with fewer than 40 a frame is empty")
-    return wave, rate, bands
-
-
-def _mfcc(wave, rate, coefficients=13, bands=64):
-    if not 1 <= coefficients <= bands:
-        raise ValueError(f"{bands} bands give 1 to {bands} coefficients, not {coefficients}")
-    return wave, rate, coefficients, bands
-
-
-Vocabulary.__init__ = checked(_vocabulary)(Vocabulary.__init__)  # type: ignore[method-assign]
-power_spectrum = checked(_power_spectrum)(power_spectrum)
-mel_filters = checked(_mel_filters)(mel_filters)
-decibels = checked(_decibels)(decibels)
-mel = checked(_mel)(mel)
-mfcc = checked(_mfcc)(mfcc)
+guard(Vocabulary, "__init__", _vocabulary)
+power_spectrum = checked(wave="samples real", size="2 or more", hop="1 or more")(power_spectrum)
+mel_filters = checked(rate="above 0", size="2 or more", bands="1 or more")(mel_filters)
+decibels = checked(_power)(decibels)
+mel = checked("rate >= 40  # a frame of less is empty")(mel)
+mfcc = checked("1 <= coefficients <= bands")(mfcc)

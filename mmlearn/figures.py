@@ -19,31 +19,14 @@ COLOURS = {
 }
 MARKERS = {"image": "s", "text": "^", "sound": "o", "fused": "D", "table": "P", "baseline": "x"}
 
-STYLE = {
-    "figure.figsize": (6.4, 3.6),
-    "figure.facecolor": "white",
-    "figure.constrained_layout.use": True,
-    "savefig.dpi": 144,
-    "font.size": 11,
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E6E8EB",
-    "axes.edgecolor": "#56606B",
-    "legend.frameon": False,
-    "image.cmap": "cividis",
-}
+STYLE = "mmlearn.figures"  # figures.mplstyle, which stands beside this file
 
 
 def use_style() -> None:
     """Give matplotlib the book's style."""
-    import matplotlib as mpl
+    from matplotlib import style
 
-    mpl.rcParams.update(STYLE)
+    style.use(STYLE)
 
 
 def title_of(fig: Figure) -> str:
@@ -81,7 +64,8 @@ def render(fig: Figure, kind: str = "png") -> bytes:
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
-    fig.savefig(buffer, format=kind, dpi=STYLE["savefig.dpi"])
+    with plt.style.context(STYLE):
+        fig.savefig(buffer, format=kind)
     plt.close(fig)
     return buffer.getvalue()
 

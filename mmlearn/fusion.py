@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmlearn.checks import checked
+from mmlearn.checks import guard
 from mmlearn.encoders import Tokens, TransformerBlock, mlp
 
 
@@ -316,8 +316,8 @@ class LowRankFusion(Fusion):
         """See `Fusion`; gives (B, D)."""
         product = 1
         for v, factor in zip(self.vectors(encoded), self.factors, strict=True):
-            product = product * torch.einsum("bd,rdo->bro", F.pad(v, (0, 1), value=1.0), factor)
-        return product.sum(dim=1) + self.bias
+            product = product * (F.pad(v, (0, 1), value=1.0) @ factor)  # (rank, B, D)
+        return product.sum(dim=0) + self.bias
 
 
 class CrossmodalBlock(TransformerBlock):
@@ -386,6 +386,43 @@ class CrossmodalAttention(Fusion):
         """All parts but the i-th, joined along T; one that is alone looks at itself."""
         chosen = [part for j, part in enumerate(parts) if j != i] or parts
         return torch.cat(chosen, dim=1)
+
+
+class TransformerFusion(Fusion):
+    """All tokens of all modalities in one row through a Transformer, then their mean.
+
+    A modality is told by the bias of its own first layer. A token may look at all others, those
+    of its own modality among them.
+
+    Missing: has no tokens, so nobody sees them and they are not in the mean.
+
+    Parameters
+    ----------
+    widths : dict of int
+    width : int
+        See `Fusion`.
+    heads, depth : int
+        Heads of each block, and blocks in a row.
+
+    References
+    ----------
+    Document 001, section 4.2; Chen et al. (2020), arXiv:1909.11740, on pictures and texts.
+    """
+
+    def __init__(self, widths, width, heads=4, depth=1):
+        super().__init__(widths, width)
+        self.enter = nn.ModuleList(nn.Linear(d, width) for d in self.widths.values())
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, encoded, present):
+        """See `Fusion`; gives (B, D)."""
+        x = [layer(t.values) for layer, t in zip(self.enter, encoded.values(), strict=True)]
+        x, mask = torch.cat(x, dim=1), torch.cat([t.mask for t in encoded.values()], dim=1)
+        for block in self.blocks:
+            x = block(x, mask[:, None])
+        x = self.norm(x).where(mask[:, :, None], 0)
+        return x.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 class ProductOfExperts(Fusion):
@@ -495,17 +532,5 @@ def _check_somebody(there):
         raise ValueError(f"every modality is missing in samples {rows[:5]} of the batch")
 
 
-def _low_rank(self, widths, width, rank=8):
-    if rank < 1:
-        raise ValueError(f"rank is 1 or more, got {rank}")
-    return self, widths, width, rank
-
-
-def _crossmodal(self, widths, width, heads=4, depth=1, bottleneck=0):
-    if depth < 1 or bottleneck < 0:
-        raise ValueError(f"depth is 1 or more, bottleneck 0 or more, got {depth} and {bottleneck}")
-    return self, widths, width, heads, depth, bottleneck
-
-
-LowRankFusion.__init__ = checked(_low_rank)(LowRankFusion.__init__)
-CrossmodalAttention.__init__ = checked(_crossmodal)(CrossmodalAttention.__init__)
+guard(LowRankFusion, "__init__", rank="1 or more")
+guard(CrossmodalAttention, "__init__", depth="1 or more", bottleneck="0 or more")

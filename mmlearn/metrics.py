@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from mmlearn.checks import as_labels, checked
+from mmlearn.checks import checked
 from mmlearn.runtime import current
 
 
@@ -211,11 +211,11 @@ def nms(boxes, scores, threshold=0.5):
 
     A box falls if it overlaps by more than the threshold with one of higher score that is kept.
     """
-    overlap, kept = iou(boxes, boxes), []
+    overlap, kept = iou(boxes, boxes), np.array([], int)
     for i in np.argsort(-scores, kind="stable"):
         if not (overlap[i, kept] > threshold).any():
-            kept.append(i)
-    return np.array(kept, int)
+            kept = np.append(kept, i)
+    return kept
 
 
 def mean_average_precision(found, truth, thresholds=(0.5,)):
@@ -384,56 +384,30 @@ def _guard_bootstrap(function):
         if not 0 < level < 1:
             raise ValueError(f"level is {level}; it lies between 0 and 1")
         seed = current().seed if seed is None else seed
-        value, low, high = function(
-            statistic, *columns, seed=seed, level=level, resamples=resamples
-        )
+        options = {"seed": seed, "level": level, "resamples": resamples}
+        value, low, high = function(statistic, *columns, **options)
         return Interval(value, min(low, value), max(high, value))
 
     return guarded
 
 
-def _runs(values, level=0.95):
-    array = np.asarray(values, dtype=float)
-    if array.ndim != 1 or len(array) < 2:
-        raise ValueError(f"an interval needs at least two values, got shape {array.shape}")
-    return array, level
-
-
-def _classes(y, guess, k=None):
+def _classes(y, guess, k):
     y, guess = np.asarray(y), np.asarray(guess)
     if y.ndim != 1 or y.shape != guess.shape or not len(y):
         raise ValueError(f"y and guess have one shape (n,), n > 0; got {y.shape}, {guess.shape}")
     if any(a.dtype.kind not in "biu" or a.min() < 0 or (k and a.max() >= k) for a in (y, guess)):
         raise ValueError(f"classes are whole numbers from 0{f' to {k - 1}' if k else ''}")
-    return y.astype(int), guess.astype(int), k
+    return {"y": y.astype(int), "guess": guess.astype(int)}
 
 
-def _square(table):
-    table = np.asarray(table)
-    if table.ndim != 2 or table.shape[0] != table.shape[1]:
-        raise ValueError(f"a confusion table has shape (k, k), got {table.shape}")
-    return (table,)
-
-
-def _ranked(y, score):
-    score = np.asarray(score, dtype=float)
-    if score.ndim != 1 or not len(score) or not np.isfinite(score).all():
-        raise ValueError(f"scores are finite numbers of shape (n,), n > 0; got {score.shape}")
-    return as_labels(y, len(score), known=(0, 1)).astype(int), score
-
-
-def _both(y, score):
-    y, score = _ranked(y, score)
+def _both(y):
     if y.min() == y.max():
         raise ValueError(f"both classes have to occur in y, which is all {y[0]}")
-    return y, score
 
 
-def _promises(p, y, bins=10):
-    y, p = _ranked(y, p)
+def _probabilities(p):
     if p.min() < 0 or p.max() > 1:
         raise ValueError(f"probabilities lie between 0 and 1, got {p.min():g} to {p.max():g}")
-    return p, y, bins
 
 
 def _boxes(boxes):
@@ -446,21 +420,18 @@ def _boxes(boxes):
     return boxes
 
 
-def _scored(boxes, scores, truth, threshold=0.5):
+def _scored(boxes, scores, truth):
     boxes, scores = _boxes(boxes), np.asarray(scores, dtype=float)
     if scores.shape != (len(boxes),):
         raise ValueError(f"a score a box, ({len(boxes)},), got {scores.shape}")
-    if not 0 < threshold <= 1:
-        raise ValueError(f"the overlap that makes a hit is above 0, at most 1; got {threshold}")
-    return boxes, scores, _boxes(truth), threshold
+    return {"boxes": boxes, "scores": scores, "truth": _boxes(truth)}
 
 
-def _rivals(boxes, scores, threshold=0.5):
-    boxes, scores, _, threshold = _scored(boxes, scores, [], threshold)
-    return boxes, scores, threshold
+def _rivals(boxes, scores):
+    return {k: v for k, v in _scored(boxes, scores, []).items() if k != "truth"}
 
 
-def _pictures(found, truth, thresholds=(0.5,)):
+def _pictures(found, truth):
     if len(found) != len(truth) or not sum(len(t["labels"]) for t in truth):
         raise ValueError(
             f"one entry a picture, and a true box in some; got {len(found)} and {len(truth)}"
@@ -470,45 +441,44 @@ def _pictures(found, truth, thresholds=(0.5,)):
         entry["boxes"] = _boxes(entry["boxes"])
         if any(len(v) != len(entry["boxes"]) for v in entry.values()):
             raise ValueError(f"each box has a label: { ({k: len(v) for k, v in entry.items()}) }")
-    return *both, thresholds
+    return {"found": both[0], "truth": both[1]}
 
 
-def _texts(references, hypotheses, *options, **named):
-    both = references, hypotheses
-    if any(isinstance(texts, str) for texts in both):
+def _texts(references, hypotheses):
+    if isinstance(references, str) or isinstance(hypotheses, str):
         raise TypeError("references and hypotheses are lists of texts, not one text")
     if len(references) != len(hypotheses) or not any(r.strip() for r in references):
         raise ValueError(
             "as many hypotheses as references, and a word in some reference; "
             f"got {len(hypotheses)} and {len(references)}"
         )
-    return *both, *options, *named.values()
 
 
-def _queries(similarity, k, target=None):
-    similarity = np.asarray(similarity, dtype=float)
-    if similarity.ndim != 2 or not similarity.size or not np.isfinite(similarity).all():
-        raise ValueError(f"similarity is a finite table (queries, items), got {similarity.shape}")
+def _queries(similarity, target):
     n, m = similarity.shape
     target = np.arange(n) if target is None else np.asarray(target)
-    if target.shape != (n,) or target.min() < 0 or target.max() >= m or not 1 <= k <= m:
-        raise ValueError(f"one item of {m} for each of {n} queries, and k from 1 to {m}; k is {k}")
-    return similarity, k, target
+    if target.shape != (n,) or target.min() < 0 or target.max() >= m:
+        raise ValueError(f"target is one item of {m} for each of {n} queries, got {target}")
+    return {"target": target}
 
+
+ranked = checked(score="n real", y="n 0/1")
+ranked_of_both = checked(_both, score="n real", y="n 0/1")
+promises = checked(_probabilities, p="n real", y="n 0/1")
 
 bootstrap = _guard_bootstrap(bootstrap)
-mean_interval = checked(_runs)(mean_interval)
+mean_interval = checked("n >= 2  # values of one run have no interval", values="n real")(
+    mean_interval
+)
 confusion = checked(_classes)(confusion)
-precision_recall_f1 = checked(_square)(precision_recall_f1)
-sweep = checked(_ranked)(sweep)
-roc_auc = checked(_both)(roc_auc)
-average_precision = checked(_both)(average_precision)
-reliability = checked(_promises)(reliability)
-expected_calibration_error = checked(_promises)(expected_calibration_error)
-iou = checked(lambda a, b: (_boxes(a), _boxes(b)))(iou)
-match = checked(_scored)(match)
-nms = checked(_rivals)(nms)
+precision_recall_f1 = checked(table="k k real")(precision_recall_f1)
+sweep = ranked(sweep)
+roc_auc, average_precision = ranked_of_both(roc_auc), ranked_of_both(average_precision)
+reliability = promises(reliability)
+expected_calibration_error = promises(expected_calibration_error)
+iou = checked(lambda a, b: {"a": _boxes(a), "b": _boxes(b)})(iou)
+match = checked(_scored, threshold="above 0 to 1")(match)
+nms = checked(_rivals, threshold="above 0 to 1")(nms)
 mean_average_precision = checked(_pictures)(mean_average_precision)
-cer, wer, bleu = checked(_texts)(cer), checked(_texts)(wer), checked(_texts)(bleu)
-rouge_n, rouge_l = checked(_texts)(rouge_n), checked(_texts)(rouge_l)
-recall_at_k = checked(_queries)(recall_at_k)
+cer, wer, bleu, rouge_n, rouge_l = map(checked(_texts), (cer, wer, bleu, rouge_n, rouge_l))
+recall_at_k = checked("1 <= k <= items", _queries, similarity="queries items real")(recall_at_k)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmlearn.checks import as_table, checked
+from mmlearn.checks import checked, guard
 
 
 def cca(X, Y, dims, ridge=1e-3):
@@ -286,105 +286,64 @@ def knowledge_distillation_loss(student, teacher, temperature=2.0):
 # CPU alone, where nothing has to wait for it.
 
 
-def _loss(check):
-    def wrap(function):
-        @functools.wraps(function)
-        def guarded(*args, **kwargs):
-            first, second, *others = check(*args, **kwargs)
-            wide = functools.reduce(torch.promote_types, (first.dtype, second.dtype, torch.float32))
-            kind = first.device.type
-            known = torch.amp.is_autocast_available(kind)
-            with torch.autocast(kind, enabled=False) if known else nullcontext():
-                value = function(first.to(wide), second.to(wide), *others)
-            looked_at = value.device.type == "cpu" and not torch.compiler.is_compiling()
-            if looked_at and not value.isfinite():
-                raise ValueError(f"{function.__name__}: an input holds NaN or infinity")
-            return value
+def _in_full(function):
+    @functools.wraps(function)
+    def guarded(first, second, *others):
+        wide = functools.reduce(torch.promote_types, (first.dtype, second.dtype, torch.float32))
+        kind = first.device.type
+        known = torch.amp.is_autocast_available(kind)
+        with torch.autocast(kind, enabled=False) if known else nullcontext():
+            value = function(first.to(wide), second.to(wide), *others)
+        looked_at = value.device.type == "cpu" and not torch.compiler.is_compiling()
+        if looked_at and not value.isfinite():
+            raise ValueError(f"{function.__name__}: an input holds NaN or infinity")
+        return value
 
-        return guarded
-
-    return wrap
+    return guarded
 
 
-def _matrices(first, second, names, same=(0, 1), rows=1):
-    both = (first, second)
-    if not all(torch.is_tensor(x) and x.is_floating_point() and x.ndim == 2 for x in both):
-        found = [f"{x.dtype}, {tuple(x.shape)}" if torch.is_tensor(x) else type(x) for x in both]
-        raise ValueError(f"{names} are float tensors of two axes, got {found[0]} and {found[1]}")
-    shapes = [tuple(x.shape) for x in both]
-    if any(shapes[0][axis] != shapes[1][axis] for axis in same):
-        raise ValueError(f"{names} have to fit together, got {shapes[0]} and {shapes[1]}")
-    if any(len(x) < rows or not x.shape[1] for x in both):
-        raise ValueError(f"{names} have {rows} or more rows, got {shapes[0]} and {shapes[1]}")
-    return both
+def _label(a, label):
+    label = None if label is None else torch.as_tensor(label, device=a.device)
+    if label is not None and label.shape != (len(a),):
+        raise ValueError(f"one label a sample, ({len(a)},), got {tuple(label.shape)}")
+    return {"label": label}
 
 
-def _positive(name, value):
-    numbers = value.numel() if torch.is_tensor(value) else 1
-    if numbers != 1 or (not torch.is_tensor(value) and not 0 < value < math.inf):
-        raise ValueError(f"{name} is one positive number, got {value}")
-    return value
+def _labels(queries, label):
+    return _label(queries, label)
 
 
-def _label(label, first):
-    if label is None:
-        return None
-    label = torch.as_tensor(label, device=first.device)
-    if label.shape != (len(first),):
-        raise ValueError(f"one label a sample, ({len(first)},), got {tuple(label.shape)}")
-    return label
-
-
-def _queries(queries, keys, temperature=0.07, label=None):
-    queries, keys = _matrices(queries, keys, "queries and keys")
-    return queries, keys, _positive("temperature", temperature), _label(label, queries)
-
-
-def _clip(a, b, scale, label=None):
-    return *_matrices(a, b, "a and b"), _positive("scale", scale), _label(label, a)
-
-
-def _siglip(a, b, scale, bias, label=None):
-    return *_matrices(a, b, "a and b"), _positive("scale", scale), bias, _label(label, a)
-
-
-def _mmd(a, b, bandwidths=(1.0,)):
+def _bandwidths(bandwidths):
     if torch.is_tensor(bandwidths):
         good = bandwidths.ndim == 1 and bandwidths.numel()
     else:
         good = len(bandwidths) and all(0 < h < math.inf for h in bandwidths)
     if not good:
         raise ValueError(f"bandwidths are positive numbers, one or more, got {bandwidths}")
-    return *_matrices(a, b, "a and b", same=(1,)), bandwidths
 
 
-def _distilled(student, teacher, temperature=2.0):
-    both = _matrices(student, teacher, "student and teacher")
-    return *both, _positive("temperature", temperature)
-
-
-def _start(self, temperature=0.07):
-    return self, _positive("temperature", temperature)
-
-
-def _tables(X, Y, dims, ridge=1e-3):
-    X, Y = as_table(X), as_table(Y)
-    most = min(X.shape[1], Y.shape[1])
-    if len(X) != len(Y) or not 1 <= dims <= most or not 0 <= ridge < math.inf:
-        raise ValueError(
-            f"X and Y have equal numbers of rows, got {len(X)} and {len(Y)}; dims is from 1 to "
-            f"{most}, got {dims}; ridge is 0 or more, got {ridge}"
-        )
+def _tables(X, Y, ridge):
     if not ridge and any(np.linalg.matrix_rank(Z - Z.mean(axis=0)) < Z.shape[1] for Z in (X, Y)):
         raise ValueError("a column is a combination of others: take them out, or give a ridge")
-    return X, Y, dims, ridge
 
 
-cca = checked(_tables)(cca)
-CLIPLoss.__init__ = checked(_start)(CLIPLoss.__init__)  # type: ignore[method-assign]
-info_nce = _loss(_queries)(info_nce)
-clip_loss = _loss(_clip)(clip_loss)
-siglip_loss = _loss(_siglip)(siglip_loss)
-coral_loss = _loss(lambda a, b: _matrices(a, b, "a and b", same=(1,), rows=2))(coral_loss)
-mmd_loss = _loss(_mmd)(mmd_loss)
-knowledge_distillation_loss = _loss(_distilled)(knowledge_distillation_loss)
+POSITIVE = "one positive number"
+PAIRS = {"a": "n D float", "b": "n D float"}
+DOMAINS = {"a": "n D float", "b": "m D float"}
+
+cca = checked("1 <= dims <= min(p, q)", "0 <= ridge < np.inf", _tables, X="n p real", Y="n q real")(
+    cca
+)
+guard(CLIPLoss, "__init__", temperature=POSITIVE)
+info_nce = checked(_labels, queries="n D float", keys="n D float", temperature=POSITIVE)(
+    _in_full(info_nce)
+)
+clip_loss = checked(_label, **PAIRS, scale=POSITIVE)(_in_full(clip_loss))
+siglip_loss = checked(_label, **PAIRS, scale=POSITIVE)(_in_full(siglip_loss))
+coral_loss = checked("min(n, m) >= 2  # one row, in a or b, has no covariance", **DOMAINS)(
+    _in_full(coral_loss)
+)
+mmd_loss = checked(_bandwidths, **DOMAINS)(_in_full(mmd_loss))
+knowledge_distillation_loss = checked(
+    student="n k float", teacher="n k float", temperature=POSITIVE
+)(_in_full(knowledge_distillation_loss))

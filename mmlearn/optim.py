@@ -6,12 +6,10 @@ docstrings, not in annotations.
 
 # mypy: allow-untyped-defs
 
-import functools
-
 import numpy as np
 from scipy.special import expit
 
-from mmlearn.checks import as_labels, as_table, checked
+from mmlearn.checks import checked, guard
 
 
 def finite_difference(f, w, h=1e-5):
@@ -276,90 +274,47 @@ def warm_up(t, total, first):
 # a word: NumPy broadcasts labels of shape (n, 1) to a square, for one.
 
 
-def _penalty(l2):
-    if not l2 >= 0:
-        raise ValueError(f"l2 is 0 or more, got {l2}")
-    return l2
-
-
-def _logistic(w, X, y, l2):
-    w, X = np.asarray(w, dtype=float), as_table(X)
-    n, d = X.shape
-    if w.shape != (d,):
-        raise ValueError(f"w has one weight a column of X, ({d},), got {w.shape}")
-    return w, X, as_labels(y, n, known=(0, 1)), _penalty(l2)
-
-
-def _descent(gradient, w, step, steps):
-    w = np.asarray(w, dtype=float)
-    if steps < 0 or not np.isfinite(step):
-        raise ValueError(f"step is a number and steps is 0 or more, got {step} and {steps}")
-    shape = np.shape(gradient(w))
-    if shape != w.shape:
+def _descent(gradient, w):
+    if (shape := np.shape(gradient(w))) != w.shape:
         raise ValueError(f"the gradient is shaped like w, {w.shape}, got {shape}")
-    return gradient, w, step, steps
 
 
-def _difference(f, w, h=1e-5):
-    return f, np.asarray(w, dtype=float), h
-
-
-finite_difference = checked(_difference)(finite_difference)
-gradient_descent = checked(_descent)(gradient_descent)
-logistic_loss = checked(_logistic)(logistic_loss)
-logistic_gradient = checked(_logistic)(logistic_gradient)
-logistic_curvature = checked(lambda X, l2: (as_table(X), _penalty(l2)))(logistic_curvature)
-
-
-def _rule(self, w, g, step):
+def _rule(w, g, step):
     w, g = np.asarray(w, dtype=float), np.asarray(g, dtype=float)
     if g.shape != w.shape:
         raise ValueError(f"the gradient is shaped like w, {w.shape}, got {g.shape}")
     if not np.isfinite(step).all():
         raise ValueError(f"step is a number, got {step}")
-    return self, w, g, step
+    return {"w": w, "g": g}
 
 
-def _guard_rule(rule, *shares):
-    make = rule.__init__
-
-    @functools.wraps(make)
-    def guarded(self, *args, **kwargs):
-        make(self, *args, **kwargs)
-        for name in shares:
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is 0 to below 1, got {getattr(self, name)}")
-
-    rule.__init__ = guarded
-    rule.__call__ = checked(_rule)(rule.__call__)
-
-
-_guard_rule(Momentum, "beta")
-_guard_rule(AdaGrad)
-_guard_rule(RMSProp, "beta")
-_guard_rule(Adam, "beta1", "beta2")
-
-
-def _rows(n, B, rng):
-    if not 1 <= B <= n:
-        raise ValueError(f"a batch has 1 to n rows, got B = {B} of n = {n}")
-    return n, B, rng
-
-
-def _walk(rule, gradient, w, steps):
+def _walk(steps):
     steps = np.asarray(steps, dtype=float)
     if steps.ndim == 0:
         raise ValueError(f"steps has one size a step, such as np.full(100, {steps}); got a number")
-    return rule, gradient, np.asarray(w, dtype=float), steps
+    return {"steps": steps}
 
 
 def _cosine(t, total):
     t = np.asarray(t)
     if not (total > 0 and ((t >= 0) & (t <= total)).all()):
         raise ValueError(f"t runs from 0 to total, {total}; past it the wave would rise again")
-    return t, total
+    return {"t": t}
 
 
-batches = checked(_rows)(batches)
-descend = checked(_walk)(descend)
+logistic = checked(X="n d real", w="d array", y="n 0/1", l2="0 or more")
+
+finite_difference = checked(w="... array")(finite_difference)
+gradient_descent = checked(_descent, w="... array", step="a finite number", steps="0 or more")(
+    gradient_descent
+)
+logistic_loss, logistic_gradient = logistic(logistic_loss), logistic(logistic_gradient)
+logistic_curvature = checked(X="n d real", l2="0 or more")(logistic_curvature)
+batches = checked("1 <= B <= n")(batches)
+descend = checked(_walk, w="... array")(descend)
+guard(Momentum, "__init__", beta="0 to below 1")
+guard(RMSProp, "__init__", beta="0 to below 1")
+guard(Adam, "__init__", beta1="0 to below 1", beta2="0 to below 1")
+for _kind in (Momentum, AdaGrad, RMSProp, Adam):
+    guard(_kind, "__call__", _rule)
 cosine_decay = checked(_cosine)(cosine_decay)

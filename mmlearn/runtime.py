@@ -7,7 +7,6 @@ import hashlib
 import os
 import random
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -161,18 +160,14 @@ def cpu_processes() -> bool:
     return "LOCAL_RANK" in os.environ and not shared
 
 
-@contextlib.contextmanager
-def autocast() -> Iterator[None]:
+def autocast() -> contextlib.AbstractContextManager:
     """Mixed precision on a GPU that has it; full precision on the CPU."""
     import torch
 
-    kind = device().type
-    if kind != "cuda":
-        yield
-        return
+    if device().type != "cuda":
+        return contextlib.nullcontext()
     dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    with torch.autocast(kind, dtype=dtype):
-        yield
+    return torch.autocast("cuda", dtype=dtype)
 
 
 def doctor() -> int:

@@ -78,15 +78,15 @@ def ctc_forward(log_probs, targets, blank=0):
     states = targets.new_full((N, 2 * L + 1), blank)
     states[:, 1::2] = targets
     emit = log_probs.gather(2, states.expand(T, -1, -1))
-    other = (states[:, 2:] != blank) & (states[:, 2:] != states[:, :-2])
-    barred = ~F.pad(other, (2, 0))  # the states that cannot be entered over a blank
+    shut = (states[:, 2:] == blank) | (states[:, 2:] == states[:, :-2])
+    barred = F.pad(shut[:, :, None], (0, 2, 2, 0))  # of the three ways in, the jump
     start = torch.arange(2 * L + 1, device=emit.device) < 2
-    alpha = [emit[0].masked_fill(~start, NEVER)]
-    for t in range(1, T):
+    first, *later = emit
+    alpha = [first.masked_fill(~start, NEVER)]
+    for frame in later:
         before = F.pad(alpha[-1], (2, 0), value=NEVER)  # there is no place left of the first
-        stay, step, jump = before[:, 2:], before[:, 1:-1], before[:, :-2]
-        ways = torch.stack([stay, step, jump.masked_fill(barred, NEVER)])
-        alpha.append(emit[t] + ways.logsumexp(dim=0))
+        ways = before.unfold(1, 3, 1).masked_fill(barred, NEVER)  # jump, step, stay
+        alpha.append(frame + ways.logsumexp(dim=2))
     return torch.stack(alpha), states
 
 
@@ -211,73 +211,43 @@ def beam_search(log_probs, width=8, blank=0):
 
 
 def _viterbi(log_start, log_move, log_emit):
-    if log_emit.ndim != 2 or 0 in log_emit.shape:
-        raise ValueError(f"log_emit has shape (T, S), none of them 0, got {tuple(log_emit.shape)}")
-    s = log_emit.shape[1]
-    if log_start.shape != (s,) or log_move.shape != (s, s):
-        found = f"{tuple(log_start.shape)} and {tuple(log_move.shape)}"
-        raise ValueError(f"log_emit has {s} states: expected ({s},) and ({s}, {s}), got {found}")
     if any(part.isnan().any() for part in (log_start, log_move, log_emit)):
         raise ValueError("a log-probability is NaN")
-    return log_start, log_move, log_emit
 
 
-def _frames(log_probs, blank=0, ndim=3):
-    shape = tuple(log_probs.shape)
-    if log_probs.ndim != ndim or 0 in shape:
-        wanted = "(T, N, C)" if ndim == 3 else "(T, C)"
-        raise ValueError(f"log_probs has shape {wanted}, none of them 0, got {shape}")
-    if not 0 <= blank < shape[-1]:
-        raise ValueError(f"blank is {blank}; the symbols are 0 to {shape[-1] - 1}")
+def _frames(log_probs):
     if log_probs.device.type == "cpu" and bool((log_probs > 1e-3).any() or log_probs.isnan().any()):
         raise ValueError("log_probs holds NaN or a number above 0: give log-probabilities")
-    return log_probs
 
 
-def _counts(name, counts, n, most):
-    if counts.shape != (n,) or counts.is_floating_point():
-        raise ValueError(f"{name} has {n} whole numbers, got {counts.dtype} {tuple(counts.shape)}")
-    least = 0 if name == "target_lengths" else 1
-    if counts.device.type == "cpu" and bool(((counts < least) | (counts > most)).any()):
-        raise ValueError(f"{name} are from {least} to {most}, got {counts.tolist()}")
-
-
-def _ctc_forward(log_probs, targets, blank=0):
-    _frames(log_probs, blank)
-    n, symbols = log_probs.shape[1:]
-    if targets.ndim != 2 or len(targets) != n or targets.is_floating_point():
-        raise ValueError(
-            f"targets has shape (N, L) with N = {n} and whole numbers, "
-            f"got {targets.dtype} {tuple(targets.shape)}"
-        )
+def _targets(log_probs, targets, blank):
+    symbols = log_probs.shape[-1]
     if targets.device.type == "cpu" and bool(((targets < 0) | (targets >= symbols)).any()):
         raise ValueError(f"the symbols are 0 to {symbols - 1}; targets holds others")
     if targets.device.type == "cpu" and bool((targets == blank).any()):
         raise ValueError(f"targets holds the blank, {blank}; pad with any other symbol")
-    return log_probs, targets, blank
 
 
-def _ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0):
-    _ctc_forward(log_probs, targets, blank)
-    _counts("input_lengths", input_lengths, log_probs.shape[1], len(log_probs))
-    _counts("target_lengths", target_lengths, log_probs.shape[1], targets.shape[1])
-    return log_probs, targets, input_lengths, target_lengths, blank
+def _counts(name, counts, least, most):
+    if counts.device.type == "cpu" and bool(((counts < least) | (counts > most)).any()):
+        raise ValueError(f"{name} are from {least} to {most}, got {counts.tolist()}")
 
 
-def _greedy_decode(log_probs, lengths, blank=0):
-    _counts("lengths", lengths, _frames(log_probs, blank).shape[1], len(log_probs))
-    return log_probs, lengths, blank
+def _lengths(log_probs, targets, input_lengths, target_lengths):
+    _counts("input_lengths", input_lengths, 1, len(log_probs))
+    _counts("target_lengths", target_lengths, 0, targets.shape[1])
 
 
-def _beam_search(log_probs, width=8, blank=0):
-    if width < 1:
-        raise ValueError(f"width is {width}; at least one beginning has to be kept")
-    return _frames(log_probs, blank, ndim=2), width, blank
+def _ends(log_probs, lengths):
+    _counts("lengths", lengths, 1, len(log_probs))
 
 
-viterbi = checked(_viterbi)(viterbi)
-ctc_forward = checked(_ctc_forward)(ctc_forward)
-ctc_loss = checked(_ctc_loss)(ctc_loss)
-ctc_occupancy = checked(_ctc_forward)(ctc_occupancy)
-greedy_decode = checked(_greedy_decode)(greedy_decode)
-beam_search = checked(_beam_search)(beam_search)
+CTC = {"log_probs": "T N C", "targets": "N L? int"}
+COUNTS = {"input_lengths": "N int", "target_lengths": "N int"}
+BLANK = "0 <= blank < C"
+viterbi = checked(_viterbi, log_emit="T S", log_start="S", log_move="S S")(viterbi)
+ctc_forward = checked(BLANK, _frames, _targets, **CTC)(ctc_forward)
+ctc_loss = checked(BLANK, _frames, _targets, _lengths, **CTC, **COUNTS)(ctc_loss)
+ctc_occupancy = checked(BLANK, _frames, _targets, **CTC)(ctc_occupancy)
+greedy_decode = checked(BLANK, _frames, _ends, log_probs="T N C", lengths="N int")(greedy_decode)
+beam_search = checked(BLANK, _frames, log_probs="T C", width="1 or more")(beam_search)

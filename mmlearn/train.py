@@ -249,7 +249,8 @@ def evaluate(
     outputs, label = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
     classes = outputs.ndim == 2 and label.ndim == 1 and not label.is_floating_point()
     right = (outputs.argmax(dim=1) == label).double().mean().item() if classes else math.nan
-    mean = loss(outputs.to(_wide(outputs)), label).item()  # where the loss's own tensors are
+    wide = outputs.to(torch.promote_types(outputs.dtype, torch.float32))  # to sum over all
+    mean = loss(wide, label).item()  # where the loss's own tensors are
     return Evaluation(mean, right, outputs.cpu(), label.cpu())
 
 
@@ -283,16 +284,12 @@ def _samples(data: Any, name: str) -> Any:
     if len(data) == 0:
         raise ValueError(f"{name} is empty: there is no sample in it")
     sample = data[0]
-    labelled = "label" in sample if isinstance(sample, Mapping) else _is_pair(sample)
-    if not labelled:
+    is_pair = isinstance(sample, tuple | list) and len(sample) == 2
+    if not ("label" in sample if isinstance(sample, Mapping) else is_pair):
         raise ValueError(
             f"{name} has no labels: a sample is a dict with 'label' or a pair (inputs, label)"
         )
     return data
-
-
-def _is_pair(sample: Any) -> bool:
-    return isinstance(sample, tuple | list) and len(sample) == 2
 
 
 def _check(n: int, batch: int, epochs: int, patience: int | None, val: Any, processes: int) -> None:
@@ -320,11 +317,6 @@ def _outputs(model: Callable, part: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """The outputs for a batch, and its labels."""
     inputs, label = (part, part.label) if isinstance(part, Batch) else part
     return model(inputs), label
-
-
-def _wide(tensor: torch.Tensor) -> torch.dtype:
-    """At least single precision, for a sum over all samples."""
-    return torch.promote_types(tensor.dtype, torch.float32)
 
 
 def _finite(value: float, what: str, where: str, learning_rate: float) -> None:

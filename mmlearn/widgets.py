@@ -8,6 +8,8 @@ import html
 import json
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 from mmlearn.figures import describe, render
@@ -15,40 +17,6 @@ from mmlearn.runtime import in_notebook
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_PAGE = """\
-<figure class="mm-explore" id="{id}" style="margin:0;max-width:{width}px">
-<img src="{src}" alt="{alt}" style="width:100%;height:auto;background:#fff">
-<figcaption style="display:flex;gap:.75rem;align-items:center;padding:.5rem 0">
-<button type="button" style="min-width:4.5rem;min-height:2rem">Play</button>
-<label for="{id}-range">{name}</label>
-<input id="{id}-range" type="range" min="0" max="{last}" value="0" step="1"
- aria-valuetext="{first}" style="flex:1;min-width:6rem;min-height:2rem">
-<output for="{id}-range" style="min-width:4rem">{first}</output>
-</figcaption>
-<script>
-(() => {{
-  const frames = {frames}, box = document.getElementById("{id}");
-  const [img, play, range, out] = ["img", "button", "input", "output"].map(
-    (tag) => box.querySelector(tag));
-  let timer = null;
-  const show = () => {{
-    const [value, src, alt] = frames[range.value];
-    img.src = src; img.alt = alt; out.value = value;
-    range.setAttribute("aria-valuetext", value);
-  }};
-  const stop = () => {{ clearInterval(timer); timer = null; play.textContent = "Play"; }};
-  range.addEventListener("input", () => {{ stop(); show(); }});
-  play.addEventListener("click", () => {{
-    if (timer) return stop();
-    play.textContent = "Stop";
-    timer = setInterval(() => {{
-      range.value = (Number(range.value) + 1) % frames.length; show();
-    }}, 900);
-  }});
-}})();
-</script>
-</figure>"""
 
 
 def explore(
@@ -92,7 +60,8 @@ def explore(
         source = "data:image/webp;base64," + base64.b64encode(render(fig, "webp")).decode()
         frames.append((_label(value), source, text))
     name = name.replace("_", " ")
-    page = _PAGE.format(
+    template = Path(__file__).with_name("explore.html").read_text(encoding="utf-8").rstrip()
+    page = Template(template).substitute(
         id="mm-" + hashlib.sha256(repr(frames).encode()).hexdigest()[:12],
         width=width,
         name=html.escape(name),

@@ -253,6 +253,40 @@ def colab(given: argparse.Namespace) -> int:
     return fetch_for(names) or colab.prove(names, given.fresh)
 
 
+def bench(given: argparse.Namespace) -> int:
+    """Time the package beside its peers, which are installed in a place of their own."""
+    import sysconfig
+    import tomllib
+
+    place = BUILD / "peers"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    peers = project["optional-dependencies"]["bench"]
+    command = [sys.executable, "-m", "venv", "--clear", str(place)]
+    log = BUILD / "logs" / "bench.log"
+    with Line("peers") as line:
+        code = run(command, line, log, cwd=ROOT)
+        base = {"base": str(place), "platbase": str(place)}
+        python, site = (
+            Path(sysconfig.get_path(name, "venv", base)) for name in ("scripts", "purelib")
+        )
+        python /= Path(sys.executable).name
+        if not code:
+            # What stands in .venv is in reach, and stays as it is.
+            own = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
+            (site / "book.pth").write_text(own, encoding="utf-8")
+            install = [str(python), "-m", "pip", "install", "--no-input", *peers]
+            code = run([*install, "--progress-bar", "off"], line, log, cwd=ROOT)
+        if code:
+            line.clear()
+            print(f"The peers could not be installed:\n{tail(log)}", file=sys.stderr)
+            return code
+        line.end("ready")
+    from tools.common import kernel_env
+
+    command = [str(python), "-m", "benchmarks"]
+    return fetch(["newsgroups"]) or subprocess.call(command, cwd=ROOT, env=kernel_env("default"))
+
+
 def lock(given: argparse.Namespace) -> int:
     """Write the versions of this environment to `requirements.lock`."""
     command = [sys.executable, "-m", "pip", "freeze", "--exclude-editable"]
@@ -313,6 +347,7 @@ COMMANDS = {
     "lab": Command(lab, "open the chapters in JupyterLab"),
     "sync": Command(sync, "write the package's definitions into the chapters that show them"),
     "colab": Command(colab, "run the chapters as on Colab (FRESH=yes: with the newest versions)"),
+    "bench": Command(bench, "time the package beside the libraries that it is like"),
     "lock": Command(lock, "write this environment's versions to requirements.lock"),
     "clean": Command(clean, "remove what was built (ALL=yes: .venv too)", inside=False),
 }

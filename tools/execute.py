@@ -41,14 +41,18 @@ BUDGET_MB = 2048
 # The libraries whose versions can change a result: distribution -> name it is imported by.
 LIBRARIES = {
     "accelerate": "accelerate",
+    "captum": "captum",
     "jiwer": "jiwer",
     "librosa": "librosa",
+    "lime": "lime",
     "matplotlib": "matplotlib",
     "numpy": "numpy",
     "pandas": "pandas",
+    "pillow": "PIL",
     "sacrebleu": "sacrebleu",
     "scikit-learn": "sklearn",
     "scipy": "scipy",
+    "shap": "shap",
     "torch": "torch",
     "torchvision": "torchvision",
     "tokenizers": "tokenizers",
@@ -197,8 +201,9 @@ class _Running:
             if "id" not in cell:
                 raise ChapterError(f"{job.chapter}: {notebooks.name(number, cell)} has no id")
         # Fingerprints from before the run: a file saved while it runs then counts as changed.
-        package = sorted((common.ROOT / "mmlearn").rglob("*.py"))
-        names = [*_ALWAYS, *(file.relative_to(common.ROOT).as_posix() for file in package)]
+        package = sorted((common.ROOT / "mmlearn").rglob("*.*"))
+        kept = [file.relative_to(common.ROOT).as_posix() for file in package]
+        names = [*_ALWAYS, *(name for name in kept if not name.endswith(".pyc"))]
         self.before = {name: fingerprint(job, name) for name in names}
         copied = copy.deepcopy(self.source)
         copied.cells.append(nbformat.v4.new_code_cell(REPORT))
@@ -234,7 +239,8 @@ class _Running:
         if not (report := shown[0].data.get(REPORT_MIME) if shown else None):
             raise ChapterError(self._why(ran))
         loaded = [self._own(Path(file)) for file in report["modules"]]
-        depends = {name: self.before[name] for name in [*_ALWAYS, *loaded]}
+        # Which modules it loaded is known; of the data files that they read, all are taken.
+        depends = {n: s for n, s in self.before.items() if n in loaded or not n.endswith(".py")}
         versions = {n: fingerprint(self.job, n) for n in ["python", *report["libraries"]]}
         record = {
             "seconds": round(ran.metadata.papermill.duration, 1),

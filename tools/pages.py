@@ -111,6 +111,20 @@ def claims(folder: str) -> str:
     return "\n\n".join(parts) or "No chapter has been executed yet."
 
 
+def proof(folder: str) -> str:
+    """What the chapters hold that can be counted, in one sentence."""
+    pages = [notebooks.read(notebook_path(chapter)) for chapter in chapters()]
+    agreements = sum(len(list(notebooks.tagged(page, "nbval-check-output"))) for page in pages)
+    tasks = sum(len(notebooks.exercises(page)) for page in pages)
+    held = sum(claim["holds"] for claim in records("claims"))
+    at = {n: posixpath.relpath(f"book/appendix/{n}.md", folder) for n in ("claims", "instructors")}
+    return (
+        f"In this build {len(pages)} chapters ran, [{held} claims]({at['claims']}) were measured "
+        f"and held, {agreements} cells agreed with a library, and there are "
+        f"[{tasks} exercises]({at['instructors']}) that grade themselves or come with a rubric."
+    )
+
+
 def times(folder: str) -> str:
     """What each chapter takes, and with which versions."""
     found = records("times")
@@ -126,6 +140,21 @@ def times(folder: str) -> str:
     versions = {name: number for t in found for name, number in t["versions"].items()}
     packages = _table(["Package", "Version"], [[n, v] for n, v in sorted(versions.items())])
     return f"{table}\n\n## Versions\n\n{packages}"
+
+
+def bench(folder: str) -> str:
+    """The package beside its peers, as the last `make bench` timed them."""
+    rows = json.loads((ROOT / "benchmarks" / "measured.json").read_text(encoding="utf-8"))
+    head = ["What / beside which library", "Ours, ms", "Theirs, ms", "Ratio", "At most", "Equal?"]
+    lines = [
+        [row["job"], f"{row['ours_ms']:.3g}", f"{row['peer_ms']:.3g}", f"{row['ratio']:.2g}",
+         "reported" if row["target"] is None else f"{row['target']:g}", row["note"] or "yes"]
+        for row in rows
+    ]  # fmt: skip
+    machine, versions = rows[0]["machine"], rows[0]["versions"]
+    found = _table(["Package", "Version"], [[n, v] for n, v in versions.items()])
+    said = "; ".join(f"{value}" for value in machine.values())
+    return f"{_table(head, lines)}\n\n## Machine and versions\n\n{said}\n\n{found}"
 
 
 def exercises(folder: str) -> str:
@@ -169,7 +198,9 @@ def data(folder: str) -> str:
 
 GENERATED: dict[str, Callable[[str], str]] = {
     "claims": claims,
+    "proof": proof,
     "times": times,
+    "bench": bench,
     "exercises": exercises,
     "api": api,
     "data": data,

@@ -20,6 +20,11 @@ from tqdm import tqdm
 from mmlearn import runtime
 from mmlearn.data import store, unpack
 
+# Sizes and token numbers of the published model, of which the rest are transformers' defaults,
+# and what its weights are called there.
+WHISPER_SIZES = Path(__file__).with_name("whisper_tiny_en.json")
+WHISPER_NAMES = Path(__file__).with_name("whisper_names.txt")
+
 
 class Encoder:
     """A pretrained network, and what prepares its inputs.
@@ -102,8 +107,8 @@ class EfficientNetLite0(Encoder):
     def __init__(self, folder: Path) -> None:
         network = EfficientNet()
         weights = torch.load(folder / "weights.pth", map_location="cpu", weights_only=True)
-        names = {name: name.removeprefix("_").replace("._", ".") for name in weights}
-        network.load_state_dict({names[name]: value for name, value in weights.items()})
+        # The published names are others, in the same order.
+        network.load_state_dict(dict(zip(network.state_dict(), weights.values(), strict=True)))
         super().__init__(network)
 
     def prepare(self, values: Any) -> dict[str, Tensor]:
@@ -118,7 +123,7 @@ class EfficientNetLite0(Encoder):
 
     def forward(self, images: Tensor) -> Tensor:
         """What the network has found, averaged over the picture."""
-        return self.model.features(images)
+        return self.model.features(images).mean((2, 3))
 
 
 class WhisperTinyEn(Encoder):
@@ -136,13 +141,7 @@ class WhisperTinyEn(Encoder):
 
         transformers.utils.logging.disable_progress_bar()
         tokens = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        # Sizes and token numbers of the published model; the rest are transformers' defaults.
-        config = transformers.WhisperConfig(
-            vocab_size=51_864, d_model=384, encoder_layers=4, decoder_layers=4,
-            encoder_attention_heads=6, decoder_attention_heads=6,
-            encoder_ffn_dim=1536, decoder_ffn_dim=1536, bos_token_id=50_256, eos_token_id=50_256,
-            pad_token_id=50_256, decoder_start_token_id=50_257,
-        )  # fmt: skip
+        config = transformers.WhisperConfig.from_json_file(WHISPER_SIZES)
         model = transformers.WhisperForConditionalGeneration(config)
         with np.load(folder / "weights.npz") as file:
             weights = _from_ctranslate2({name: file[name] for name in file.files})
@@ -173,63 +172,39 @@ class WhisperTinyEn(Encoder):
 
     def transcribe(self, sounds: Sequence[np.ndarray], batch: int = 8) -> list[str]:
         """What is said in sounds at 16,000 Hz, as text: at each step the likeliest token."""
+        import transformers
+
+        begin = [self.model.config.decoder_start_token_id, self.NO_TIMESTAMPS]
         said: list[str] = []
         for start in tqdm(range(0, len(sounds), batch), "transcribe", leave=False, delay=5):
-            tokens = self._decode(sounds[start : start + batch])
+            heard = sounds[start : start + batch]
+            spectrograms = self.prepare(heard)["spectrograms"].to(runtime.device())
+            # Whisper's own `generate` asks for languages and times, which this model has not.
+            tokens = transformers.GenerationMixin.generate(
+                self.model,
+                input_features=spectrograms,
+                attention_mask=torch.ones_like(spectrograms[:, 0]),
+                decoder_input_ids=torch.tensor([begin] * len(heard), device=spectrograms.device),
+                suppress_tokens=self.never,
+                begin_suppress_tokens=self.never_first,
+                do_sample=False,
+                # Nobody says more than eight tokens a second; a network that repeats itself does.
+                max_new_tokens=10 + 8 * max(map(len, heard)) // self.RATE,
+            )
             said += self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [text.strip() for text in said]
-
-    @torch.no_grad()
-    def _decode(self, sounds: Sequence[np.ndarray]) -> Tensor:
-        spectrograms = self.prepare(sounds)["spectrograms"].to(runtime.device())
-        heard = self.model.model.encoder(spectrograms)
-        begin = [self.model.config.decoder_start_token_id, self.NO_TIMESTAMPS]
-        tokens = torch.tensor([begin] * len(sounds), device=spectrograms.device)
-        end, past, new = self.model.config.eos_token_id, None, tokens
-        ended = torch.zeros(len(sounds), dtype=torch.bool, device=spectrograms.device)
-        # Nobody says more than eight tokens a second; a network that repeats itself does.
-        for step in range(10 + 8 * max(map(len, sounds)) // self.RATE):
-            out = self.model(
-                encoder_outputs=heard, decoder_input_ids=new, past_key_values=past, use_cache=True
-            )
-            past, logits = out.past_key_values, out.logits[:, -1]
-            logits[:, self.never + (self.never_first if step == 0 else [])] = -torch.inf
-            new = torch.where(ended, end, logits.argmax(1))[:, None]
-            tokens = torch.cat([tokens, new], 1)
-            ended |= new[:, 0] == end
-            if ended.all():
-                break
-        return tokens
-
-
-# CTranslate2's names of Whisper's variables, and transformers'; "q,k,v" are joined in one matrix.
-_RENAMED = (
-    (r"layer_(\d)", r"layers/\1"),
-    ("self_attention/layer_norm", "self_attn_layer_norm"),
-    ("self_attention/linear_0", "self_attn/q,k,v_proj"),
-    ("self_attention/linear_1", "self_attn/out_proj"),
-    ("attention/layer_norm", "encoder_attn_layer_norm"),
-    ("attention/linear_0", "encoder_attn/q_proj"),
-    ("attention/linear_1", "encoder_attn/k,v_proj"),
-    ("attention/linear_2", "encoder_attn/out_proj"),
-    ("ffn/layer_norm", "final_layer_norm"),
-    ("ffn/linear_0", "fc1"),
-    ("ffn/linear_1", "fc2"),
-    ("embeddings/weight", "embed_tokens/weight"),
-    ("position_encodings/encodings", "embed_positions/weight"),
-    ("gamma", "weight"),
-    ("beta", "bias"),
-)
 
 
 def _from_ctranslate2(variables: dict[str, np.ndarray]) -> dict[str, Tensor]:
     """The state of transformers' Whisper from the variables of CTranslate2's."""
+    lines = WHISPER_NAMES.read_text(encoding="utf-8").splitlines()
+    renamed = [line.split() for line in lines if not line.startswith("#")]
     weights = {}
     for name, value in variables.items():
         if value.dtype != np.float16:
             continue  # settings: numbers of heads and the like
         path = f"model/{name}"
-        for old, new in _RENAMED:
+        for old, new in renamed:
             path = re.sub(old, new, path)
         joined = re.search(r"\b[qkv](,[qkv])+", path)
         letters = joined[0].split(",") if joined else [""]
@@ -245,7 +220,7 @@ def _from_ctranslate2(variables: dict[str, np.ndarray]) -> dict[str, Tensor]:
 class EfficientNet(nn.Module):
     """EfficientNet-Lite0 (Tan & Le 2019, arXiv:1905.11946; Lite: no gates, ReLU6).
 
-    Images (B, 3, H, W) to the logits of ImageNet's 1,000 classes; `features` stops before.
+    Images (B, 3, H, W) to the logits of ImageNet's 1,000 classes; `features` gives maps before.
     """
 
     # For each stage: kernel, blocks, stride, width of the expansion, channels.
@@ -261,48 +236,36 @@ class EfficientNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv_stem = SameConv(3, 32, 3, stride=2)
-        self.bn0 = nn.BatchNorm2d(32, eps=1e-3)
         blocks, before = [], 32
-        for kernel, count, stride, expand, channels in self.STAGES:
-            for i in range(count):
-                blocks.append(Block(before, channels, kernel, stride if i == 0 else 1, expand))
-                before = channels
-        self.blocks = nn.ModuleList(blocks)
-        self.conv_head = SameConv(320, 1280, 1)
-        self.bn1 = nn.BatchNorm2d(1280, eps=1e-3)
+        for kernel, count, stride, expand, after in self.STAGES:
+            for step in [stride, *[1] * (count - 1)]:
+                blocks.append(Block(before, after, kernel, step, expand))
+                before = after
+        stem, head = _normalised(3, 32, 3, stride=2), _normalised(320, 1280, 1)
+        self.features = nn.Sequential(*stem, nn.ReLU6(), *blocks, *head, nn.ReLU6())
         self.fc = nn.Linear(1280, 1000)
 
-    def features(self, x: Tensor) -> Tensor:
-        x = F.relu6(self.bn0(self.conv_stem(x)))
-        for block in self.blocks:
-            x = block(x)
-        return F.relu6(self.bn1(self.conv_head(x))).mean((2, 3))
-
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.features(x))
+        return self.fc(self.features(x).mean((2, 3)))
 
 
-class Block(nn.Module):
+class Block(nn.Sequential):
     """Widen, filter each channel by itself, narrow; add what came in if the shape is the same."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int, expand: int) -> None:
-        super().__init__()
         wide = before * expand
-        if expand > 1:
-            self.expand_conv = SameConv(before, wide, 1)
-            self.bn0 = nn.BatchNorm2d(wide, eps=1e-3)
-        self.depthwise_conv = SameConv(wide, wide, kernel, stride=stride, groups=wide)
-        self.bn1 = nn.BatchNorm2d(wide, eps=1e-3)
-        self.project_conv = SameConv(wide, after, 1)
-        self.bn2 = nn.BatchNorm2d(after, eps=1e-3)
-        self.expands, self.residual = expand > 1, stride == 1 and before == after
+        widen = [*_normalised(before, wide, 1), nn.ReLU6()] if expand > 1 else []
+        each = _normalised(wide, wide, kernel, stride=stride, groups=wide)
+        super().__init__(*widen, *each, nn.ReLU6(), *_normalised(wide, after, 1))
+        self.residual = stride == 1 and before == after
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu6(self.bn0(self.expand_conv(x))) if self.expands else x
-        y = F.relu6(self.bn1(self.depthwise_conv(y)))
-        y = self.bn2(self.project_conv(y))
+        y = super().forward(x)
         return x + y if self.residual else y
+
+
+def _normalised(before: int, after: int, kernel: int, **options: int) -> list[nn.Module]:
+    return [SameConv(before, after, kernel, **options), nn.BatchNorm2d(after, eps=1e-3)]
 
 
 class SameConv(nn.Conv2d):
@@ -371,7 +334,8 @@ def encode(name: str, values: Any, batch: int = 64) -> np.ndarray:
     ndarray of float32, shape (n, dim)
     """
     _known(name)
-    code = inspect.getsource(sys.modules[__name__])
+    code = [inspect.getsource(sys.modules[__name__])]
+    code += [path.read_text(encoding="utf-8") for path in (WHISPER_SIZES, WHISPER_NAMES)]
     versions = [version("torch"), version("transformers"), runtime.device().type]
     key = store.key(unpack.bundle_key(name), code, versions, list(values))
 

@@ -23,11 +23,11 @@ SPEED, PITCH = 1, 3  # numbers of the library's parameters
 def speak(job: dict) -> None:
     """Write the samples of every utterance to ``job["output"]``, one after another.
 
-    The file has, for each, its number of samples (4 bytes) and the samples (16 bits), in the
-    machine's byte order; the sampling rate comes first.
+    They have 16 bits, in the machine's byte order. What is printed, in JSON, are the sampling
+    rate and the utterances' numbers of samples.
     """
     library = ctypes.CDLL(job["library"])
-    heard = array.array("h")
+    heard, counts = array.array("h"), []
 
     @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
     def listen(samples, count, _events):  # type: ignore[no-untyped-def]
@@ -41,7 +41,6 @@ def speak(job: dict) -> None:
     library.espeak_ng_SetRandSeed(ctypes.c_long(0))
     library.espeak_SetSynthCallback(listen)
     with Path(job["output"]).open("wb") as file:
-        array.array("i", [rate]).tofile(file)
         for voice, speed, pitch, text in job["utterances"]:
             if library.espeak_SetVoiceByName(voice.encode()):
                 sys.exit(f"eSpeak NG has no voice {voice!r}")
@@ -51,8 +50,9 @@ def speak(job: dict) -> None:
             spoken = text.encode() + b"\0"
             library.espeak_Synth(spoken, ctypes.c_size_t(len(spoken)), 0, 0, 0, UTF8, None, None)
             library.espeak_Synchronize()
-            array.array("i", [len(heard)]).tofile(file)
+            counts.append(len(heard))
             heard.tofile(file)
+    print(json.dumps([rate, counts]))
 
 
 if __name__ == "__main__":

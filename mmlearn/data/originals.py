@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmlearn.data import store
+from mmlearn.data.datasets import NUMERALS
 from mmlearn.data.samples import Dataset, Pictures
 from mmlearn.runtime import current
 
-NUMERALS = [str(digit) for digit in range(10)]
+PARTS = ("train", "test", "val")
 
 PNEUMONIA = (
     "https://zenodo.org/records/10519652/files/pneumoniamnist.npz",
@@ -67,40 +68,31 @@ def newsgroups_original(topics: Sequence[str] | None = None, remove: Sequence[st
     """
     from sklearn.datasets import fetch_20newsgroups
 
-    texts, labels, parts = [], [], []
+    options = {"categories": topics, "remove": tuple(remove)}
     with _downloading("newsgroups_original", "newsgroups") as folder:
-        for part in ("train", "test"):
-            bunch = fetch_20newsgroups(
-                data_home=folder, subset=part, categories=topics, remove=tuple(remove)
-            )
-            texts += bunch.data
-            labels.append(bunch.target)
-            parts += [part] * len(bunch.data)
-    groups = {"part": np.array(parts)}
-    label, classes = np.concatenate(labels), list(bunch.target_names)
-    return Dataset("newsgroups_original", {"text": texts}, label, classes, groups)
+        parts = [fetch_20newsgroups(data_home=folder, subset=part, **options) for part in PARTS[:2]]
+    inputs = {"text": [text for part in parts for text in part.data]}
+    classes = list(parts[0].target_names)
+    return _joined("newsgroups_original", inputs, [part.target for part in parts], classes)
 
 
 def mnist() -> Dataset:
     """All of MNIST: ``image`` (70000, 28, 28) in 0…1; group ``part``."""
-    with _downloading("mnist", "mnist5k") as folder:
-        from torchvision.datasets import MNIST
-
-        parts = [MNIST(folder, train=train, download=True) for train in (True, False)]
-    images = np.concatenate([part.data.numpy() for part in parts])
-    label = np.concatenate([part.targets.numpy() for part in parts])
-    return _pictures("mnist", images, label, NUMERALS, [len(part) for part in parts])
+    return _torchvision("mnist", "MNIST", "mnist5k", NUMERALS)
 
 
 def cifar10() -> Dataset:
     """CIFAR-10: ``image`` (60000, 32, 32, 3) in 0…1, ten kinds of things; group ``part``."""
-    with _downloading("cifar10", "emoji") as folder:
-        from torchvision.datasets import CIFAR10
+    return _torchvision("cifar10", "CIFAR10", "emoji")
 
-        parts = [CIFAR10(folder, train=train, download=True) for train in (True, False)]
-    images = np.concatenate([part.data for part in parts])
-    label = np.concatenate([part.targets for part in parts])
-    return _pictures("cifar10", images, label, list(parts[0].classes), [len(p) for p in parts])
+
+def _torchvision(name: str, kind: str, instead: str, classes: list[str] | None = None) -> Dataset:
+    with _downloading(name, instead) as folder:
+        from torchvision import datasets
+
+        parts = [getattr(datasets, kind)(folder, train, download=True) for train in (True, False)]
+    inputs = {"image": _pictures([part.data for part in parts])}
+    return _joined(name, inputs, [part.targets for part in parts], classes or parts[0].classes)
 
 
 def pneumonia() -> Dataset:
@@ -110,19 +102,20 @@ def pneumonia() -> Dataset:
     with _downloading("pneumonia", "breast_cancer") as folder:
         path = pooch.retrieve(*PNEUMONIA, fname="pneumoniamnist.npz", path=folder)
         with np.load(path) as file:
-            images = [file[f"{part}_images"] for part in ("train", "test", "val")]
-            labels = [file[f"{part}_labels"].ravel() for part in ("train", "test", "val")]
-    sizes = [len(part) for part in images]
-    label = np.concatenate(labels).astype(int)
-    return _pictures("pneumonia", np.concatenate(images), label, ["normal", "pneumonia"], sizes)
+            images = _pictures([file[f"{part}_images"] for part in PARTS])
+            labels = [file[f"{part}_labels"].ravel() for part in PARTS]
+    return _joined("pneumonia", {"image": images}, labels, ["normal", "pneumonia"])
 
 
-def _pictures(
-    name: str, pixels: np.ndarray, label: np.ndarray, classes: list[str], sizes: list[int]
-) -> Dataset:
-    part = np.repeat(["train", "test", "val"][: len(sizes)], sizes)
-    inputs = {"image": Pictures(pixels, np.arange(len(pixels)))}
-    return Dataset(name, inputs, label, classes, {"part": part})
+def _pictures(parts: list) -> Pictures:
+    pixels = np.concatenate(parts)
+    return Pictures(pixels, np.arange(len(pixels)))
+
+
+def _joined(name: str, inputs: dict[str, Any], labels: list, classes: list[str]) -> Dataset:
+    """The data set whose parts have these labels: of train, test and, if there is one, val."""
+    part = np.repeat(PARTS[: len(labels)], [len(part) for part in labels])
+    return Dataset(name, inputs, np.concatenate(labels).astype(int), classes, {"part": part})
 
 
 def spoken_digits_waveforms() -> Dataset:
@@ -141,35 +134,27 @@ def spoken_digits_waveforms() -> Dataset:
                 sounds.append(samples.astype(np.float32) / 32_768)
                 labels.append(int(digit))
                 speakers.append(speaker)
-    return Dataset(
-        "spoken_digits_waveforms",
-        {"sound": sounds},
-        np.array(labels),
-        NUMERALS,
-        {"speaker": np.array(speakers)},
-        rate=rate,
-    )
+    inputs, groups = {"sound": sounds}, {"speaker": np.array(speakers)}
+    name = "spoken_digits_waveforms"
+    return Dataset(name, inputs, np.array(labels), NUMERALS, groups, rate=rate)
 
 
 def bert() -> Public:
     """BERT base, uncased (Devlin et al. 2018, arXiv:1810.04805), and its tokenizer."""
-    import transformers
-
-    return _public("bert", *BERT, transformers.AutoTokenizer, "minilm")
+    return _public("bert", *BERT, "AutoTokenizer", "minilm")
 
 
 def clip() -> Public:
     """CLIP ViT-B/32 (Radford et al. 2021, arXiv:2103.00020), and its processor."""
-    import transformers
-
-    return _public("clip", *CLIP, transformers.AutoProcessor, "efficientnet_lite0 and minilm")
+    return _public("clip", *CLIP, "AutoProcessor", "efficientnet_lite0 and minilm")
 
 
-def _public(name: str, repository: str, commit: str, processor: Any, instead: str) -> Public:
+def _public(name: str, repository: str, commit: str, processor: str, instead: str) -> Public:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
     with _downloading(name, instead) as folder:
         where = {"revision": commit, "cache_dir": folder}
         model = transformers.AutoModel.from_pretrained(repository, **where)
-        return Public(model.eval(), processor.from_pretrained(repository, **where))
+        prepares = getattr(transformers, processor).from_pretrained(repository, **where)
+        return Public(model.eval(), prepares)

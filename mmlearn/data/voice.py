@@ -98,17 +98,10 @@ def voices(
     with np.load(store.stored("voices", key, write) / "sounds.npz") as file:
         samples = file["samples"].astype(np.float32) / 32_768
         sounds = np.split(samples, np.cumsum(file["lengths"])[:-1])
-    voice, speed, pitch, said = zip(*order, strict=True)
-    number = {word: i for i, word in enumerate(words)}
-    return Dataset(
-        "voices",
-        {"sound": sounds},
-        np.array([number[word] for word in said]),
-        words,
-        {"voice": np.array(voice), "speed": np.array(speed), "pitch": np.array(pitch)},
-        simulated=True,
-        rate=rate,
-    )
+    voice, speed, pitch, _ = map(np.array, zip(*order, strict=True))
+    groups = {"voice": voice, "speed": speed, "pitch": pitch}
+    label = np.arange(len(order)) % len(words)  # of all that varies, words vary fastest
+    return Dataset("voices", {"sound": sounds}, label, words, groups, simulated=True, rate=rate)
 
 
 def _speak(folder: Path, utterances: list[list], rate: int, scratch: Path) -> list[np.ndarray]:
@@ -127,15 +120,10 @@ def _speak(folder: Path, utterances: list[list], rate: int, scratch: Path) -> li
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise store.DataError(f"eSpeak NG could not speak: {done.stderr.strip()}")
-    said = (scratch / "samples").read_bytes()
-    (own,) = np.frombuffer(said, np.int32, 1)
-    sounds, at = [], 4
-    for _ in utterances:
-        (count,) = np.frombuffer(said, np.int32, 1, at)
-        sounds.append(np.frombuffer(said, np.int16, count, at + 4))
-        at += 4 + 2 * int(count)
+    own, counts = json.loads(done.stdout)
+    sounds = np.split(np.fromfile(scratch / "samples", np.int16), np.cumsum(counts)[:-1])
     if rate != own:
-        common = math.gcd(rate, int(own))
+        common = math.gcd(rate, own)
         changed = (resample_poly(s.astype(float), rate // common, own // common) for s in sounds)
         sounds = [np.clip(s.round(), -32_768, 32_767).astype(np.int16) for s in changed]
     return sounds

@@ -49,6 +49,10 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ("mmlearn.metrics.precision_recall_f1", "1", "2"): "who is once in all is no hit",
         ("mmlearn.metrics.bleu", "return 0.0", "return -0.0"): "zero has no sign here",
     },
+    "7_trust/explaining_networks": {
+        ("mmlearn.explain.IntegratedGradients", "True", "False"): "both have as many parts",
+        ("mmlearn.explain.hide_modalities", "True", "False"): "a mask has one entry a modality",
+    },
     "3_encoders/transformer": {
         (
             "mmlearn.encoders.MultiHeadAttention",
@@ -102,6 +106,9 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
     "4_fusion/crossmodal_attention": {
         ("mmlearn.fusion.CrossmodalAttention", "True", "False"): "there are as many of each",
     },
+    "4_fusion/case_diagnosis": {
+        ("mmlearn.fusion.TransformerFusion", "True", "False"): "as many layers as modalities",
+    },
     "4_fusion/missing_and_noisy": {
         ("mmlearn.fusion.ProductOfExperts", "True", "False"): "one expert for each vector",
         ("mmlearn.fusion.ModalityDropout", "True", "False"): "one row for each modality",
@@ -110,6 +117,18 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
     "4_fusion/gates_and_tensors": {
         (f"mmlearn.fusion.{name}", "True", "False"): "as many layers as modalities or pairs"
         for name in ("MultiplicativeInteraction", "FiLM", "GatedMultimodalUnit", "LowRankFusion")
+    },
+    "4_fusion/case_visual_questions": {
+        ("mmlearn.fusion.FiLM", "True", "False"): "one vector for each modality",
+    },
+    "7_trust/explaining_any_model": {
+        ("mmlearn.explain.coalitions", "1", "2"): "shares are put in proportion to their sum",
+        (
+            "mmlearn.explain.coalitions",
+            "rng.random((len(size), m)).argsort(axis=1) < size[:, None]",
+            "rng.random((len(size), m)).argsort(axis=1) >= size[:, None]",
+        ): "the opposite comes along anyway",
+        ("mmlearn.explain.hide_columns", "1", "2"): "any length below 0 is the one left over",
     },
     "4_fusion/early_and_late": {
         ("mmlearn.fusion.Sum", "True", "False"): "there are as many layers as modalities",

@@ -75,7 +75,7 @@ def test_efficientnet_knows_two_photographs(lite0):
 
 def test_efficientnet_equals_a_slow_convolution(lite0):
     """Padding as TensorFlow's: one row and column more at the far side where the stride is 2."""
-    convolution, image = lite0.model.conv_stem, torch.rand(1, 3, 6, 6)
+    convolution, image = lite0.model.features[0], torch.rand(1, 3, 6, 6)
     with torch.no_grad():
         ours = convolution(image)[0]
     padded = torch.zeros(3, 7, 7)

@@ -330,7 +330,7 @@ def test_all_data_with_the_network_off(fetched):
 
 
 def test_from_a_wheel(tmp_path):
-    """The wheel carries cards and sources, and its data is found with no clone about."""
+    """The wheel carries all that the package reads, and finds it with no clone about."""
     pytest.importorskip("hatchling")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path]
     subprocess.run([*build, ROOT], check=True, capture_output=True)
@@ -339,12 +339,16 @@ def test_from_a_wheel(tmp_path):
     code = (
         "from mmlearn.data import card, load, store\n"
         "print(store.DATA, card('optdigits')[:11], len(load('optdigits')), sep='\\n')\n"
-        "print(store.requirement('easy-vqa').split()[0])"
+        "print(store.requirement('easy-vqa').split()[0])\n"
+        "__import__('mmlearn').figures.use_style()"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     done = subprocess.run(
         [sys.executable, "-P", "-c", code],
         env=environment, cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
+    package = {p.relative_to(ROOT) for p in (ROOT / "mmlearn").rglob("*.*") if p.suffix != ".pyc"}
+    carried = {p.relative_to(tmp_path / "site") for p in (tmp_path / "site").rglob("*.*")}
+    assert Path("mmlearn/explore.html") in package <= carried
     place = tmp_path / "site" / "mmlearn" / "_data"
     assert done.stdout.splitlines() == [str(place), "# optdigits", "1797", "easy-vqa==1.0"]

@@ -258,18 +258,30 @@ STATE = (torch.zeros(2, 5),) * 2
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: encoders.lstm_cell(X[:, 0], STATE[:1], WEIGHTS), r"\(h, c\) of 2, got tuple"),
-        (lambda: encoders.rnn_cell(X[:, 0], STATE[0], WEIGHTS), r"\(h,\) of 1, got Tensor"),
+        (
+            lambda: encoders.lstm_cell(X[:, 0], STATE[:1], WEIGHTS),
+            "state is a tuple of 2, got tuple of 1",
+        ),
+        (
+            lambda: encoders.rnn_cell(X[:, 0], STATE[0], WEIGHTS),
+            "state is a tuple of 1, got Tensor",
+        ),
         (lambda: encoders.gru_cell(X[:, 0], STATE[:1], WEIGHTS), r"\(15, 4\).*got.*\(20, 4\)"),
-        (lambda: encoders.lstm_cell(X[:1, 0], STATE, WEIGHTS), r"\(2, 4\).*got \[\(1, 4\)"),
-        (lambda: encoders.lstm_cell(X[:, 0, :3], STATE, WEIGHTS), r"got \[\(2, 3\)"),
+        (
+            lambda: encoders.lstm_cell(X[:1, 0], STATE, WEIGHTS),
+            r"x has shape \(2, D\), got \(1, 4\)",
+        ),
+        (
+            lambda: encoders.lstm_cell(X[:, 0, :3], STATE, WEIGHTS),
+            r"weights\[0\] has shape \(20, 3\), got \(20, 4\)",
+        ),
         (lambda: encoders.unroll(encoders.lstm_cell, X[0], M, STATE, WEIGHTS), r"\(B, T, D\)"),
         (lambda: Recurrent(4, 5)(X[:, :0], M[:, :0]), "none of them 0"),
-        (lambda: Recurrent(4, 5)(X, M[:, :2]), r"mask is bool, \(2, 3\), got .* \(2, 2\)"),
-        (lambda: Recurrent(4, 5)(X, M.float()), "mask is bool"),
-        (lambda: Recurrent(3, 5)(X, M), "4 numbers a step, expected 3"),
-        (lambda: AdditiveAttention(3)(X, M), "4 numbers a step, expected 3"),
-        (lambda: Recurrent(4, 5, "LSTM"), r"kind is 'LSTM'; it is one of rnn, lstm, gru"),
+        (lambda: Recurrent(4, 5)(X, M[:, :2]), r"mask has shape \(2, 3\), got \(2, 2\)"),
+        (lambda: Recurrent(4, 5)(X, M.float()), "mask is a tensor of booleans, got torch.float32"),
+        (lambda: Recurrent(3, 5)(X, M), r"x has shape \(B, T, 3\), got \(2, 3, 4\)"),
+        (lambda: AdditiveAttention(3)(X, M), r"states has shape \(B, T, 3\), got \(2, 3, 4\)"),
+        (lambda: Recurrent(4, 5, "LSTM"), "kind is one of rnn, lstm, gru, got 'LSTM'"),
     ],
 )
 def test_wrong_shapes(call, message):

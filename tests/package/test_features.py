@@ -154,21 +154,24 @@ def test_silence_is_a_number():
 
 @pytest.mark.parametrize("wave", [np.zeros(0), np.zeros((2, 9)), np.array([0.0, np.nan])])
 def test_sound_refuses_what_is_no_wave(wave):
-    with pytest.raises(ValueError, match="wave has shape"):
+    with pytest.raises(ValueError, match=r"wave (has shape \(samples,\)|holds NaN)"):
         features.mel(wave, RATE)
 
 
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: features.power_spectrum(TONE, 1, 1), "a frame has 2 samples"),
-        (lambda: features.power_spectrum(TONE, 400, 0), "a hop 1"),
-        (lambda: features.mel_filters(RATE, 400, 0), "too small"),
+        (lambda: features.power_spectrum(TONE, 1, 1), "size is 2 or more, got 1"),
+        (lambda: features.power_spectrum(TONE, 400, 0), "hop is 1 or more, got 0"),
+        (lambda: features.mel_filters(RATE, 400, 0), "bands is 1 or more, got 0"),
         (lambda: features.decibels([]), "not empty"),
         (lambda: features.decibels([-1.0]), "0 or more"),
         (lambda: features.decibels([np.nan]), "no NaN"),
-        (lambda: features.mel(TONE, 39), "rate is 39"),
-        (lambda: features.mfcc(TONE, RATE, 65), "1 to 64 coefficients"),
+        (lambda: features.mel(TONE, 39), "rate >= 40 has to hold, got rate=39"),
+        (
+            lambda: features.mfcc(TONE, RATE, 65),
+            "1 <= coefficients <= bands has to hold, got coefficients=65, bands=64",
+        ),
     ],
 )
 def test_sound_refuses_numbers_that_make_no_sense(call, match):

@@ -206,6 +206,7 @@ class TestOfThree:
         ("experts", lambda f: [f.experts]),
         ("crossmodal", lambda f: [f.enter, *f.layers]),
         ("bottleneck", lambda f: [f.enter]),
+        ("transformer", lambda f: [f.enter]),
     ],
 )
 def test_without_a_modality_it_is_the_fusion_of_the_others(name, parts):
@@ -420,20 +421,23 @@ def test_vectors_are_no_tokens():
         (lambda: fusion.Sum({}, D), r"widths and width are 1 or more, got \{\} and 4"),
         (lambda: fusion.Sum({"text": 0}, D), "widths and width are 1 or more"),
         (lambda: fusion.TensorFusion(TWO, 0), "widths and width are 1 or more.* 0$"),
-        (lambda: fusion.EarlyFusion(TWO, D, 0), "hidden are 1 or more.* 0$"),
-        (lambda: fusion.LateFusion(TWO, D, hidden=0), "hidden are 1 or more"),
+        (lambda: fusion.EarlyFusion(TWO, D, 0), "hidden is 1 or more.* 0$"),
+        (lambda: fusion.LateFusion(TWO, D, hidden=0), "hidden is 1 or more"),
         (
             lambda: fusion.FiLM(TWO, D, "sound"),
             "base is one of two or more, got 'sound' and .*'text'",
         ),
         (lambda: fusion.FiLM({"text": 3}, D, "text"), "base is one of two or more"),
         (lambda: fusion.LowRankFusion(TWO, D, rank=0), "rank is 1 or more, got 0"),
-        (lambda: fusion.CrossmodalAttention(TWO, D, heads=3), "width=4 and heads=3"),
-        (lambda: fusion.CrossmodalAttention(TWO, D, heads=0), "heads=0"),
+        (
+            lambda: fusion.CrossmodalAttention(TWO, D, heads=3),
+            "width % heads == 0 has to hold, got width=4, heads=3",
+        ),
+        (lambda: fusion.CrossmodalAttention(TWO, D, heads=0), "heads is 1 or more, got 0"),
         (lambda: fusion.CrossmodalAttention(TWO, D, depth=0), "depth is 1 or more.*got 0"),
         (
             lambda: fusion.CrossmodalAttention(TWO, D, bottleneck=-1),
-            "bottleneck 0 or more, got 1 and -1",
+            "bottleneck is 0 or more, got -1",
         ),
         (lambda: fusion.ModalityDropout(fusion.Sum(TWO, D), -0.1), "p is a probability.*got -0.1"),
         (lambda: fusion.ModalityDropout(fusion.Sum(TWO, D), 1.1), "p is a probability"),

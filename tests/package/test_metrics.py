@@ -82,7 +82,9 @@ def test_mean_interval_is_students_t():
 
 @pytest.mark.parametrize("values", [[], [1.0], [[1.0, 2.0]]])
 def test_mean_interval_needs_two_runs(values):
-    with pytest.raises(ValueError, match="at least two"):
+    with pytest.raises(
+        ValueError, match=r"n >= 2 has to hold, got n=1; values|values has shape \(n,\)"
+    ):
         mean_interval(values)
 
 
@@ -139,10 +141,10 @@ def test_a_constant_score_ranks_nothing():
 @pytest.mark.parametrize(
     ("y", "score", "match"),
     [
-        ([0, 1], [0.1, np.nan], "finite"),
-        ([], [], "finite"),
+        ([0, 1], [0.1, np.nan], "score holds NaN"),
+        ([], [], r"score has shape \(n,\), none of them 0, got \(0,\)"),
         ([0, 2], [0.1, 0.2], "labels are 0 or 1"),
-        ([0, 1, 1], [0.1, 0.2], "one label a row"),
+        ([0, 1, 1], [0.1, 0.2], r"y has shape \(2,\), got \(3,\)"),
         ([1, 1], [0.1, 0.2], "both classes"),
     ],
 )
@@ -336,10 +338,10 @@ def test_recall_at_k_is_scikit_learns_top_k_accuracy():
 @pytest.mark.parametrize(
     ("table", "k", "target", "match"),
     [
-        (np.ones(3), 1, None, "table"),
-        (np.full((2, 2), np.nan), 1, None, "finite"),
+        (np.ones(3), 1, None, r"\(queries, items\), got \(3,\)"),
+        (np.full((2, 2), np.nan), 1, None, "similarity holds NaN"),
         (np.ones((3, 2)), 1, None, "one item of 2 for each of 3"),
-        (np.ones((2, 2)), 3, None, "k from 1 to 2"),
+        (np.ones((2, 2)), 3, None, "1 <= k <= items has to hold, got k=3, items=2"),
         (np.ones((2, 2)), 1, [0], "one item"),
     ],
 )

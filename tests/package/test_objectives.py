@@ -187,7 +187,9 @@ def test_a_batch_of_one():
         2 - 2 * math.exp(-float((a - b).square().sum()) / 2)
     )
     assert float(knowledge_distillation_loss(a, a)) == pytest.approx(0)
-    with pytest.raises(ValueError, match="2 or more rows"):
+    with pytest.raises(
+        ValueError, match=r"min\(n, m\) >= 2 has to hold, got n=1, m=1; one row, in a or b"
+    ):
         coral_loss(a, b)
 
 
@@ -280,11 +282,13 @@ def test_nan_wrong_shapes_and_nothing_get_a_clear_error(loss):
         with pytest.raises(ValueError, match="NaN or infinity"):
             loss(*bad)
     for bad in ((a, b[:, :3]), (a[:, 0], b), (a.long(), b), (a.numpy(), b), (a[None], b)):
-        with pytest.raises(ValueError, match=r"fit together|float tensors"):
+        with pytest.raises(
+            ValueError, match=r"has shape \(\w+, \w+\), got|is a tensor of floats.*, got"
+        ):
             loss(*bad)
-    with pytest.raises(ValueError, match="more rows"):
+    with pytest.raises(ValueError, match="none of them 0"):
         loss(a[:0], b[:0])
-    with pytest.raises(ValueError, match="more rows"):
+    with pytest.raises(ValueError, match="none of them 0"):
         loss(a[:, :0], b[:, :0])
 
 
@@ -302,13 +306,17 @@ def test_settings_that_make_no_sense_get_a_clear_error():
     for label in (LABEL[:3], LABEL[:, None]):
         with pytest.raises(ValueError, match="one label a sample"):
             clip_loss(a, b, 5.0, label)
-    with pytest.raises(ValueError, match="fit together"):
+    with pytest.raises(ValueError, match=r"b has shape \(6, 4\), got \(5, 4\)"):
         clip_loss(a, b[:5], 5.0)
     X, Y = a.numpy(), b.numpy()
-    for bad in ((X[:5], Y, 1), (X, Y, 0), (X, Y, 5)):
-        with pytest.raises(ValueError, match="dims is from 1 to"):
+    with pytest.raises(ValueError, match=r"Y has shape \(5, q\), got \(6, 4\)"):
+        cca(X[:5], Y, 1)
+    for bad in ((X, Y, 0), (X, Y, 5)):
+        with pytest.raises(
+            ValueError, match=r"1 <= dims <= min\(p, q\) has to hold, got dims=\d, p=4, q=4"
+        ):
             cca(*bad)
-    with pytest.raises(ValueError, match="ridge is 0 or more"):
+    with pytest.raises(ValueError, match=r"0 <= ridge < np.inf has to hold, got ridge=-1.0"):
         cca(X, Y, 1, ridge=-1.0)
     with pytest.raises(ValueError, match="NaN"):
         cca(X * np.nan, Y, 1)

@@ -106,11 +106,11 @@ def test_curvature_bound_is_reached_at_zero():
 @pytest.mark.parametrize(
     ("w", "X", "y", "l2", "message"),
     [
-        (w, X, y[:, None], 0.1, r"y has one label a row of X, \(40,\), got \(40, 1\)"),
-        (w, X, y[:-1], 0.1, "y has one label"),
-        (w[:-1], X, y, 0.1, r"w has one weight a column of X, \(5,\), got \(4,\)"),
-        (w, X[0], y, 0.1, r"X is a table of shape \(n, d\)"),
-        (w, X[:0], y[:0], 0.1, "at least one row"),
+        (w, X, y[:, None], 0.1, r"y has shape \(40,\), got \(40, 1\)"),
+        (w, X, y[:-1], 0.1, r"y has shape \(40,\), got \(39,\)"),
+        (w[:-1], X, y, 0.1, r"w has shape \(5,\), got \(4,\)"),
+        (w, X[0], y, 0.1, r"X has shape \(n, d\), got \(5,\)"),
+        (w, X[:0], y[:0], 0.1, "X has shape .*none of them 0"),
         (w, np.where(X > 1, np.nan, X), y, 0.1, "X holds NaN"),
         (w, X, 2 * y - 1, 0.1, "labels are 0 or 1"),
         (w, X, y, -1, "l2 is 0 or more"),
@@ -132,12 +132,12 @@ def test_descent_refuses_a_gradient_of_another_shape():
         optim.gradient_descent(lambda v: v @ np.ones((1, 9)), np.ones((1, 1)), 0.1, 3)
     with pytest.raises(ValueError, match="steps is 0 or more"):
         optim.gradient_descent(lambda v: v, np.ones(1), 0.1, -1)
-    with pytest.raises(ValueError, match="step is a number"):
+    with pytest.raises(ValueError, match="step is a finite number, got nan"):
         optim.gradient_descent(lambda v: v, np.ones(1), np.nan, 1)
 
 
 def test_curvature_refuses_what_is_no_table():
-    with pytest.raises(ValueError, match="table of shape"):
+    with pytest.raises(ValueError, match=r"X has shape \(n, d\), got \(3,\)"):
         optim.logistic_curvature(np.ones(3), 0.1)
 
 
@@ -300,7 +300,7 @@ def test_rules_refuse_shares_that_are_none(share: float) -> None:
 
 @pytest.mark.parametrize("B", [0, -1, 11])
 def test_batches_refuse_sizes_that_do_not_fit(B: int) -> None:
-    with pytest.raises(ValueError, match=f"1 to n rows, got B = {B} of n = 10"):
+    with pytest.raises(ValueError, match=f"1 <= B <= n has to hold, got B={B}, n=10"):
         optim.batches(10, B, RNG)
 
 

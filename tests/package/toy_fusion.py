@@ -27,6 +27,7 @@ BUILD = {
     "low-rank": lambda w: fusion.LowRankFusion(w, D, rank=R),
     "crossmodal": lambda w: fusion.CrossmodalAttention(w, D, heads=2),
     "bottleneck": lambda w: fusion.CrossmodalAttention(w, D, heads=2, depth=2, bottleneck=N),
+    "transformer": lambda w: fusion.TransformerFusion(w, D, heads=2, depth=2),
     "experts": lambda w: fusion.ProductOfExperts(w, D),
 }
 BUILD |= {
@@ -48,6 +49,7 @@ COUNTS = {  # of parameters, for the list d of widths
     "low-rank": lambda d: R * D * sum(w + 1 for w in d) + D,
     "crossmodal": lambda d: sum((w + 1) * D for w in d) + len(d) * BLOCK + 2 * D,
     "bottleneck": lambda d: sum((w + 1) * D for w in d) + 2 * 2 * BLOCK + 2 * D + N * D,
+    "transformer": lambda d: sum((w + 1) * D for w in d) + 2 * BLOCK + 2 * D,
     "experts": lambda d: sum((w + 1) * 2 * D for w in d),
 }
 
@@ -161,6 +163,14 @@ def slow_crossmodal(f, parts):
     return f.norm(torch.cat(list(x.values()))).mean(dim=0)
 
 
+def slow_transformer(f, parts):
+    entered = zip(f.enter, parts, strict=True)
+    x = torch.cat([enter(p) for enter, p in entered if p is not None])
+    for block in f.blocks:
+        x = slow_block(block, x, [x])
+    return f.norm(x).mean(dim=0)
+
+
 def slow_experts(f, parts):
     """The mean of a product of densities, on a grid."""
     grid = torch.linspace(-12, 12, 4_001, dtype=torch.float64)[:, None]
@@ -176,5 +186,5 @@ SLOW = {
     "sum": slow_sum, "early": slow_early, "late": slow_late, "gated": slow_gated,
     "film": slow_film, "interaction": slow_interaction, "tensor": slow_tensor,
     "low-rank": slow_low_rank, "crossmodal": slow_crossmodal, "bottleneck": slow_crossmodal,
-    "experts": slow_experts,
+    "transformer": slow_transformer, "experts": slow_experts,
 }  # fmt: skip

@@ -172,7 +172,8 @@ def test_new_prose_is_merged_without_a_run(project: Path) -> None:
         ("book/1_part/mean.ipynb", '"parameters"', '"hide-input"', "code"),
         ("book/1_part/mean.ipynb", '"id": "c7"', '"id": "other"', "code"),
         ("mmlearn/claims.py", "judged", "deemed", "mmlearn/claims.py"),
-        ("mmlearn/widgets.py", "range", "extent", "mmlearn/widgets.py"),
+        ("mmlearn/widgets.py", "frames", "images", "mmlearn/widgets.py"),
+        ("mmlearn/explore.html", "range", "extent", "mmlearn/explore.html"),
         ("data/sources.txt", "", "a==1", "data/sources.txt"),
     ],
 )

@@ -1,0 +1,138 @@
+"""Wrong answers to the exercises of the chapter; see tools/exercises.py."""
+
+# %% ex1-answer: odds turned round
+def prices(t, a):
+    return a * t / (1 - t), t
+
+# %% ex1-answer: all and none cost the same at one half, whatever the prices
+def prices(t, a):
+    return a * (1 - t) / t, 0.5
+
+# %% ex1-answer: the share of the healthy instead of the ill
+def prices(t, a):
+    return a * (1 - t) / t, 1 - t
+
+# %% ex1-answer: a miss costs one over the threshold
+def prices(t, a):
+    return a / t, t
+
+# %% ex2-answer: the share of the ill found, taken for the share of alarms that is true
+def alarms(h, f, share, n):
+    return n * share * h + n * (1 - share) * f, h
+
+# %% ex2-answer: as many ill as healthy
+def alarms(h, f, share, n):
+    return n * share * h + n * (1 - share) * f, h / (h + f)
+
+# %% ex2-answer: f is a share of all, not of the healthy
+def alarms(h, f, share, n):
+    return n * share * h + n * f, share * h / (share * h + f)
+
+# %% ex2-answer: a share of people, not a number
+def alarms(h, f, share, n):
+    total = share * h + (1 - share) * f
+    return total, share * h / total
+
+# %% ex3-answer: the last batch only
+def evaluated(model, batches, threshold=0.5):
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        for batch in batches:
+            labels = batch["labels"]
+            guesses = model(batch).softmax(dim=1)[:, 1] >= threshold
+    model.train(was_training)
+    return labels.numpy(), guesses.long().numpy()
+
+# %% ex3-answer: argmax, whatever the threshold
+def evaluated(model, batches, threshold=0.5):
+    was_training, labels, guesses = model.training, [], []
+    model.eval()
+    with torch.no_grad():
+        for batch in batches:
+            guesses.append(model(batch).argmax(dim=1).numpy())
+            labels.append(batch["labels"].numpy())
+    model.train(was_training)
+    return np.concatenate(labels), np.concatenate(guesses)
+
+# %% ex3-answer: a sigmoid of one score, as if there were no other
+def evaluated(model, batches, threshold=0.5):
+    was_training, labels, guesses = model.training, [], []
+    model.eval()
+    with torch.no_grad():
+        for batch in batches:
+            guesses.append((model(batch)[:, 1].sigmoid() >= threshold).long().numpy())
+            labels.append(batch["labels"].numpy())
+    model.train(was_training)
+    return np.concatenate(labels), np.concatenate(guesses)
+
+# %% ex3-answer: in whatever mode the model is
+def evaluated(model, batches, threshold=0.5):
+    labels, guesses = [], []
+    with torch.no_grad():
+        for batch in batches:
+            guesses.append((model(batch).softmax(dim=1)[:, 1] >= threshold).long().numpy())
+            labels.append(batch["labels"].numpy())
+    return np.concatenate(labels), np.concatenate(guesses)
+
+# %% ex3-answer: leaves the model in evaluation mode
+def evaluated(model, batches, threshold=0.5):
+    labels, guesses = [], []
+    model.eval()
+    with torch.no_grad():
+        for batch in batches:
+            guesses.append((model(batch).softmax(dim=1)[:, 1] >= threshold).long().numpy())
+            labels.append(batch["labels"].numpy())
+    return np.concatenate(labels), np.concatenate(guesses)
+
+# %% ex3-answer: at the threshold itself no alarm
+def evaluated(model, batches, threshold=0.5):
+    was_training, labels, guesses = model.training, [], []
+    model.eval()
+    with torch.no_grad():
+        for batch in batches:
+            guesses.append((model(batch).softmax(dim=1)[:, 1] > threshold).long().numpy())
+            labels.append(batch["labels"].numpy())
+    model.train(was_training)
+    return np.concatenate(labels), np.concatenate(guesses)
+
+# %% ex4-answer: shuffles the labels along, so that nothing is lost
+def lost(f, inputs, y, times, rng):
+    whole, found = roc_auc(y, f(inputs)), {}
+    for name in inputs:
+        order = rng.permutation(len(y))
+        found[name] = whole - roc_auc(y[order], f({k: v[order] for k, v in inputs.items()}))
+    return found
+
+# %% ex4-answer: shuffles all modalities at once
+def lost(f, inputs, y, times, rng):
+    whole, found = roc_auc(y, f(inputs)), {}
+    for name in inputs:
+        order = rng.permutation(len(y))
+        found[name] = whole - roc_auc(y, f({k: v[order] for k, v in inputs.items()}))
+    return found
+
+# %% ex4-answer: shuffles in place
+def lost(f, inputs, y, times, rng):
+    whole, found = roc_auc(y, f(inputs)), {}
+    for name in inputs:
+        rng.shuffle(inputs[name])
+        found[name] = whole - roc_auc(y, f(inputs))
+    return found
+
+# %% ex4-answer: zeros instead of a shuffle
+def lost(f, inputs, y, times, rng):
+    whole = roc_auc(y, f(inputs))
+    return {k: whole - roc_auc(y, f(inputs | {k: 0 * v})) for k, v in inputs.items()}
+
+# %% ex4-answer: what is left instead of what is lost
+def lost(f, inputs, y, times, rng):
+    return {
+        k: np.mean([roc_auc(y, f(inputs | {k: v[rng.permutation(len(y))]})) for _ in range(times)])
+        for k, v in inputs.items()
+    }
+
+# %% ex4-answer: one shuffle, however many are asked for
+def lost(f, inputs, y, times, rng):
+    whole, order = roc_auc(y, f(inputs)), rng.permutation(len(y))
+    return {k: whole - roc_auc(y, f(inputs | {k: v[order]})) for k, v in inputs.items()}
