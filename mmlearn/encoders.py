@@ -582,6 +582,44 @@ class TransformerEncoder(nn.Module):
         return Tokens(self.norm(x), mask)
 
 
+class Resampler(nn.Module):
+    """Any number of tokens into a few: learnt queries look at them, each fetches what it is after.
+
+    Parameters
+    ----------
+    size : int
+        Numbers in a token that comes in.
+    width : int
+        D, numbers in one that goes out.
+    count : int
+        How many go out.
+    heads : int
+        A divisor of D.
+
+    References
+    ----------
+    Alayrac et al. (2022), arXiv:2204.14198, with several blocks; Li et al. (2023),
+    arXiv:2301.12597, where the queries attend to each other and to a text as well.
+    """
+
+    def __init__(self, size, width, count=8, heads=4):
+        super().__init__()
+        self.enter = nn.Linear(size, width)
+        self.queries = nn.Parameter(torch.randn(count, width))
+        self.attend, self.norm = MultiHeadAttention(width, heads), nn.LayerNorm(width)
+
+    def forward(self, x, mask):
+        """Tokens (B, T, S) and their mask (B, T); gives `Tokens` (B, count, D).
+
+        A sample without any token has none in the end either.
+        """
+        x = self.enter(x.where(mask[:, :, None], 0))
+        queries = self.queries.expand(len(x), -1, -1)
+        found, _ = self.attend(queries, x, mask[:, None])
+        there = mask.any(dim=1, keepdim=True).expand(queries.shape[:2])
+        return Tokens(self.norm(queries + found), there)
+
+
 def patches(x, size):
     """Cut images into squares, row after row, and write the pixels of each in a row.
 
@@ -1118,6 +1156,8 @@ gru_cell = checked(state=["B H"], x="B D", weights=["3H D", "3H H", "3H", "3H"])
 unroll = checked(x="B T D float", mask="B T bool")(unroll)
 guard(Recurrent, "__init__", kind=("rnn", "lstm", "gru"))
 guard(Recurrent, "forward", x="B T .size float", mask="B T bool")
+guard(Resampler, "__init__", count="1 or more")
+guard(Resampler, "forward", x="B T .enter.in_features float", mask="B T bool")
 guard(AdditiveAttention, "forward", states="B T .key.in_features float", mask="B T bool")
 attention = checked(_attention, Q="... Tq? d", K="... Tk d", V="... Tk e?", mask="... bool")(
     attention

@@ -439,6 +439,57 @@ def test_causal_encoder_cannot_look_ahead():
     torch.testing.assert_close(net(later).values[:, :3], net(x).values[:, :3])
 
 
+def resampler_of(count=3):
+    """A resampler, tokens of three samples, and which of them are there."""
+    torch.manual_seed(0)
+    net = encoders.Resampler(5, 8, count, heads=2).double()
+    return net, normal(3, 6, 5), torch.arange(6) < torch.tensor([[4], [6], [1]])
+
+
+class TestResampler:
+    @pytest.mark.parametrize("count", [1, 3, 8])
+    def test_gives_so_many_tokens_and_learns_as_many_numbers_as_the_closed_form(self, count):
+        net, x, mask = resampler_of(count)
+        values, there = net(x, mask)
+        assert values.shape == (3, count, 8) and there.shape == (3, count) and there.all()
+        expected = 6 * 8 + count * 8 + 4 * 8 * 8 + 3 * 8 + 2 * 8
+        assert sum(p.numel() for p in net.parameters()) == expected
+
+    def test_every_parameter_moves_in_one_step(self):
+        net, x, mask = resampler_of()
+        before = {k: p.detach().clone() for k, p in net.named_parameters()}
+        values = net(x, mask).values
+        (values * normal(*values.shape, seed=5)).sum().backward()
+        torch.optim.SGD(net.parameters(), lr=0.1).step()
+        assert [k for k, p in net.named_parameters() if (p == before[k]).all()] == []
+
+    def test_state_goes_round_and_batch_of_one_is_its_row(self):
+        net, x, mask = resampler_of()
+        other = encoders.Resampler(5, 8, 3, heads=2).double()
+        other.load_state_dict(net.state_dict())
+        assert (other(x, mask).values == net(x, mask).values).all()
+        torch.testing.assert_close(net(x[2:], mask[2:]).values, net(x, mask).values[2:])
+
+    def test_padding_and_order_change_nothing(self):
+        net, x, mask = resampler_of()
+        filled, expected = x.where(mask[..., None], torch.nan), net(x, mask).values
+        torch.testing.assert_close(net(filled, mask).values, expected)
+        torch.testing.assert_close(net(x[:1, :4], mask[:1, :4]).values, expected[:1])
+        torch.testing.assert_close(net(x.flip(1), mask.flip(1)).values, expected)
+
+    def test_missing_sample_has_no_token_and_sane_gradients(self):
+        net, x, mask = resampler_of()
+        values, there = net(x, mask & torch.tensor([[True], [False], [True]]))
+        assert there.all(dim=1).tolist() == [True, False, True] and not there[1].any()
+        values.square().sum().backward()
+        assert values.isfinite().all()
+        assert all(p.grad.isfinite().all() for p in net.parameters())
+
+    def test_gradients_are_those_of_differences(self):
+        net, x, mask = resampler_of()
+        assert torch.autograd.gradcheck(lambda x: net(x, mask).values, x.requires_grad_())
+
+
 @pytest.mark.parametrize("pre_norm", [True, False])
 def test_block_is_torchs(pre_norm):
     torch.manual_seed(0)
@@ -605,6 +656,9 @@ LEARNED = encoders.TransformerEncoder(nn.Identity(), 6, 2, 1, "learned", longest
         (lambda: LEARNED(ROWS, torch.ones(2, 3) > 0), "3 tokens, and positions for 2"),
         (lambda: LEARNED(ROWS[:0]), r"none of them 0, got \(0, 3, 6\)"),
         (lambda: LEARNED(ROWS, torch.ones(3) > 0), r"mask has shape \(2, T\), got \(3,\)"),
+        (lambda: encoders.Resampler(6, 8, 0), "count is 1 or more, got 0"),
+        (lambda: encoders.Resampler(6, 8, 2, 3), "width=8.*heads=3|heads=3.*width=8"),
+        (lambda: encoders.Resampler(5, 8)(ROWS, ROWS[..., 0] > 0), "x has shape"),
         (
             lambda: encoders.patches(X, 2),
             "H % size == W % size == 0 has to hold, got H=5, size=2, W=5",
@@ -657,6 +711,8 @@ def test_all_of_it_runs_on_a_gpu():
             embed = encoders.PatchEmbedding(4, 3, 8)
             net = encoders.TransformerEncoder(embed, 8, 2, 1, positions, causal=True)
             assert {t.device.type for t in net(x)} == {"cuda"}
+        few = encoders.Resampler(8, 4)(x[:, 0], x[:, 0, :, 0] > 0)
+        assert {t.device.type for t in few} == {"cuda"}
         there = {"image": torch.ones(2, 1, dtype=torch.bool)}
         there |= {"table": torch.ones(2, 1, dtype=torch.bool)}
         present = {name: torch.ones(2, dtype=torch.bool) for name in there}
