@@ -492,14 +492,13 @@ def _attention(weights):
             raise ValueError(f"weights has (B, heads, T, T) a layer, got {tuple(layer.shape)}")
 
 
-PLAYERS = {"m": "1 or more"}
 hide_columns = checked(x="M real", background="B M real")(hide_columns)
 hide_words = checked(_words)(hide_words)
 hide_segments = checked(_segments, picture="C H W labels", segments="H W labels")(hide_segments)
 hide_modalities = checked(_complete)(hide_modalities)
-shapley = checked("m <= 16  # all 2 ** m coalitions are asked about", _game, **PLAYERS)(shapley)
+shapley = checked("m <= 16  # all 2 ** m coalitions are asked about", _game, m="1 or more")(shapley)
 kernel_shap = checked(_game, m="2 or more", samples="2 or more")(kernel_shap)
-lime = checked(_game, **PLAYERS, samples="2 or more", width="above 0", ridge="above 0")(lime)
+lime = checked(_game, m="1 or more", samples="2 or more", width="above 0", ridge="above 0")(lime)
 deletion_curve = checked(_game, _order)(deletion_curve)
 saliency = checked(_network, _asked)(saliency)
 smooth_grad = checked(_asked, noise="0 or more", samples="1 or more")(smooth_grad)

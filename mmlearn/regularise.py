@@ -373,13 +373,12 @@ def _inside(x, bounds):
         raise ValueError(f"x leaves its bounds, {low} to {high}, or is NaN")
 
 
-SHARES = {"y": "N K float", "alpha": "above 0"}
 ATTACK = {"y": "N int", "epsilon": "0 or more"}
 penalty = checked(_weights, l1="0 or more", l2="0 or more")(penalty)
 dropout = checked(x="... float", p="0 to below 1")(dropout)
 layer_norm = checked(x="... D float", weight="D float", bias="D float", eps="0 or more")(layer_norm)
-mixup = checked(_labelled, **SHARES)(mixup)
-cutmix = checked(x="N C H W float", **SHARES)(cutmix)
+mixup = checked(_labelled, y="N K float", alpha="above 0")(mixup)
+cutmix = checked(x="N C H W float", y="N K float", alpha="above 0")(cutmix)
 rotate = checked(x="N C H W float", degrees="N")(rotate)
 shift = checked("rows == int(rows) and columns == int(columns)", x="N C H W")(shift)
 spec_augment = checked(x="N T D float", mask="N T bool", bands="0 or more", frames="0 or more")(
