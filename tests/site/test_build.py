@@ -121,7 +121,7 @@ def test_status_line() -> None:
 
 
 def test_an_unknown_marker_is_refused() -> None:
-    with pytest.raises(SystemExit, match="asks for 'prices'; what there is: claims, times"):
+    with pytest.raises(SystemExit, match="asks for 'prices'; what there is: claims, proof, "):
         pages.fill("# P\n\n<!-- generated: prices -->\n", "book/appendix/p")
 
 
