@@ -183,7 +183,7 @@ def _length(_: str, notebook: NotebookNode) -> Iterator[str]:
         tags = notebooks.tags(cell)
         if tags & {"setup", "parameters", "start"}:
             continue
-        lines = sum(bool(line.strip()) for line in cell.source.splitlines())
+        lines = len(cell.source.splitlines())
         if "sync" not in tags and lines > TOO_LONG:
             yield (
                 f"{notebooks.name(number, cell)} has {lines} lines, and {TOO_LONG} at most can be "
@@ -196,7 +196,7 @@ def _length(_: str, notebook: NotebookNode) -> Iterator[str]:
             f"there are {len(lengths)} code cells besides set-up and exercises; a chapter has "
             f"{CODE_CELLS[0]} to {CODE_CELLS[-1]}"
         )
-    if 2 * (long := sum(n > LONG for n in lengths)) > len(lengths):
+    if 3 * (long := sum(n > LONG for n in lengths)) > len(lengths):
         yield f"{long} of {len(lengths)} code cells have more than {LONG} lines; most are shorter"
 
 

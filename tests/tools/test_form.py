@@ -172,8 +172,8 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "too many cells": (both(code(18), swap("# A", "3 minutes", "5 minutes")), "there are 31"),
     "cell too long": (code(1, 26), r"cell 13 \(x = 1\) has 26 lines, and 25 at most"),
     "many long cells": (
-        both(code(14, 16), swap("# A", "3 minutes", "20 minutes")),
-        "14 of 27 code cells have more than 15 lines",
+        both(code(7, 16), swap("# A", "3 minutes", "11 minutes")),
+        "7 of 20 code cells have more than 15 lines",
     ),
     "no minutes": (swap("# A", "3 minutes", "quick"), "the row Read says"),
     "too few minutes": (swap("# A", "3 minutes", "1 minute"), "says 1 minutes .* take about"),

@@ -65,3 +65,9 @@ def contrasted(p, q, alpha, cut):
 # %% ex5-answer: keeps the words that are likely, and takes the contrast for a distribution
 def contrasted(p, q, alpha, cut):
     return np.where(p >= cut * p.max(), p ** (1 + alpha) / q**alpha, 0)
+
+# %% ex5-answer: cuts by what the contrast gives, not by what is likely with the picture
+def contrasted(p, q, alpha, cut):
+    score = p ** (1 + alpha) / q**alpha
+    score = np.where(score >= cut * score.max(), score, 0)
+    return score / score.sum()
