@@ -247,12 +247,12 @@ def _summary(_: str, notebook: NotebookNode) -> Iterator[str]:
 
 _REFERENCES = {
     "a year": r"\b(1[6-9]|20)\d\d\b",
-    "a DOI or an arXiv number": r"\b10\.\d{4,9}/\S+|arXiv:(\d{4}\.\d{4,5}|[a-z-]+/\d{7})",
+    "a linked DOI or arXiv number": r"\]\(https://\S*(\b10\.\d{4,9}/|arxiv\.org/abs/)\S+\)",
 }
 
 
 def _further_reading(_: str, notebook: NotebookNode) -> Iterator[str]:
-    """Each entry with its year and a DOI or arXiv number."""
+    """Each entry with its year and a DOI or arXiv number, linked."""
     found = notebooks.section(notebook, "Further reading")
     items = _items(found)
     if found and not items:

@@ -1,4 +1,4 @@
-"""The parts of the appendix that the build writes: claims, times, exercises, package, data."""
+"""What the build writes of the appendix: claims, times, exercises, reading, package, data."""
 
 from __future__ import annotations
 
@@ -174,6 +174,16 @@ def exercises(folder: str) -> str:
     return "\n\n".join(parts)
 
 
+def reading(folder: str) -> str:
+    """What each chapter offers as further reading."""
+    parts = []
+    for chapter in chapters():
+        (part,) = notebooks.section(notebooks.read(notebook_path(chapter)), "Further reading")
+        works = part.cell.source.split("## Further reading")[1].strip()
+        parts.append(f"### {_link(chapter, folder)}\n\n{works}")
+    return "\n\n".join(parts)
+
+
 def api(folder: str) -> str:
     """Every public module of the package, from its docstrings."""
     names = [
@@ -202,6 +212,7 @@ GENERATED: dict[str, Callable[[str], str]] = {
     "times": times,
     "bench": bench,
     "exercises": exercises,
+    "reading": reading,
     "api": api,
     "data": data,
 }

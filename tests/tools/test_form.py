@@ -196,7 +196,11 @@ BROKEN: dict[str, tuple[Break, str]] = {
             "[doi:10.1214/aoms/1177729586](https://doi.org/10.1214/aoms/1177729586)",
             "",
         ),
-        "has not a DOI or an arXiv number",
+        "has not a linked DOI or arXiv number",
+    ),
+    "no link": (
+        swap("## Further", "(https://doi.org/10.1214/aoms/1177729586)", ""),
+        "has not a linked DOI or arXiv number",
     ),
     "no agreement": (
         both(

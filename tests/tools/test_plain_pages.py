@@ -62,6 +62,15 @@ def test_references_hold_what_the_errata_cite() -> None:
     assert uncited(text, references.replace("Wöllmer", "Wollmer"))
 
 
+def test_the_references_end_with_every_chapters_reading() -> None:
+    text = (BOOK / "appendix" / "references.md").read_text(encoding="utf-8")
+    parts = pages.fill(text, "book/appendix/references").split("\n### ")[1:]
+    for chapter, part in zip(chapters(), parts, strict=True):
+        assert part.startswith(f"[{pages.title(f'book/{chapter}')}](../{chapter}.ipynb)")
+        for work in filter(None, part.split("\n\n", 1)[1].splitlines()):
+            assert re.match(r"- .*\]\(https://", work), work
+
+
 def test_the_instructors_guide_lists_every_exercise_with_its_points() -> None:
     page = (BOOK / "appendix" / "instructors.md").read_text(encoding="utf-8")
     parts = pages.fill(page, "book/appendix/instructors").split("\n### ")[1:]
