@@ -34,14 +34,16 @@ PAGE = """<!DOCTYPE html>
 {head}
 <style>
   @page {{ size: A4; margin: 18mm 17mm 16mm; }}
-  html, body {{ background: white; font-size: 10.5pt; }}
+  html, body {{ background: white; font-size: 9.5pt; }}
   body > section {{ break-before: page; }}
   h1, h2, h3, h4, summary {{ break-after: avoid; }}
   img, svg, figure, table tr, .mm-claim {{ break-inside: avoid; max-width: 100%; }}
   img {{ max-height: 220mm; }}
   pre {{ white-space: pre-wrap !important; overflow-wrap: anywhere; font-size: 8.5pt; }}
   table {{ font-size: 8.5pt; width: 100%; }}
-  td, th {{ white-space: normal !important; overflow-wrap: anywhere; }}
+  td, th {{ white-space: normal !important; overflow-wrap: break-word; }}
+  nav {{ columns: 2; }}
+  nav p {{ break-inside: avoid; }}
   details > summary {{ list-style: none; font-weight: bold; }}
   * {{ overflow: visible !important; animation: none !important; }}
 </style>
