@@ -254,7 +254,10 @@ def test_a_site_without_solutions_and_without_a_page(project: Path) -> None:
 # --- the book on paper ------------------------------------------------------------------------
 
 
-def test_the_whole_book_as_one_pdf(project: Path, browser: Browser) -> None:
+def test_the_whole_book_as_one_pdf(
+    project: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "BUILD", project / "_build")
     assert "`make pdf`" in pages.pdf("book/start")
     env = {**os.environ, "PYTHONPATH": str(project)}
     command = [sys.executable, "-c", "from tools import pdf; print(pdf.assemble()); pdf.build()"]
@@ -272,6 +275,7 @@ def test_the_whole_book_as_one_pdf(project: Path, browser: Browser) -> None:
     assert "Tests" not in text
     assert not soup.body.select("script, button, input")
     printed = (project / "_build/book.pdf").read_bytes()
+    assert 'href="../../book.pdf"' in pages.pdf("book/start")
     assert printed.startswith(b"%PDF")
     assert b"/Outlines" in printed
     assert sample.build(project).returncode == 0
