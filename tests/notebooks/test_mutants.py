@@ -136,6 +136,10 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ): "the opposite comes along anyway",
         ("mmlearn.explain.hide_columns", "1", "2"): "any length below 0 is the one left over",
     },
+    "7_trust/auditing": {
+        ("mmlearn.audit.group_gaps", "1e-12", "2e-12"): "a hair, below all that scores differ by",
+        ("mmlearn.audit.conformal_threshold", "1e-09", "2e-09"): "a hair, below one rank",
+    },
     "4_fusion/early_and_late": {
         ("mmlearn.fusion.Sum", "True", "False"): "there are as many layers as modalities",
         ("mmlearn.fusion.LateFusion", "True", "False"): "there are as many heads as modalities",
