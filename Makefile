@@ -8,9 +8,9 @@ SUBMISSIONS ?=
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help book test student course grade falsify serve lab sync colab bench lock clean
+.PHONY: help book pdf test student course grade falsify serve lab sync colab bench lock clean
 
-help book test student course grade falsify serve lab sync colab bench lock clean:
+help book pdf test student course grade falsify serve lab sync colab bench lock clean:
 	@$(PYTHON) -m tools $@ --chapters "$(CHAPTERS)" --solutions $(SOLUTIONS) --port $(PORT) \
 		--class "$(CLASS)" --course "$(COURSE)" --submissions "$(SUBMISSIONS)" $(if $(ALL),--all) \
 		$(if $(FRESH),--fresh)

@@ -120,7 +120,7 @@ def conformal_threshold(score, miss=0.1):
     arXiv:2107.07511.
     """
     n = len(score)
-    rank = int(np.ceil((n + 1) * (1 - miss)))
+    rank = int(np.ceil((n + 1) * (1 - miss) - 1e-9))
     return float(np.sort(score)[rank - 1]) if rank <= n else np.inf
 
 
@@ -138,6 +138,6 @@ def _promises(logits, y):
 
 
 group_gaps = checked(_groups, score="n real", group="n labels", resamples="1 or more")(group_gaps)
-holm = checked("0 <= p.min() and p.max() <= 1", p="G real")(holm)
+holm = checked("0 <= p.min() and p.max() <= 1  # p holds probabilities", p="G real")(holm)
 temperature = checked(_promises, logits="n K real", y="n labels")(temperature)
 conformal_threshold = checked("0 < miss < 1", score="n real")(conformal_threshold)

@@ -124,7 +124,7 @@ def _rule(rule: str, names: set[str], sizes: set[str]) -> list[str]:
             own = f"self{word}" if word[0] == "." else word if word in names else f"size_{word}"
             code = re.sub(rf"(?<![\w.]){re.escape(word)}\b", own, code)
             found.append(f"{word.lstrip('.')}={{{own}}}")
-    text = f"{condition.replace(' .', ' ')} has to hold, got {', '.join(found)}"
+    text = f"{condition.replace(' .', ' ')} has to hold" + f", got {', '.join(found)}" * bool(found)
     text = f"{text}; {reason}" if reason else text
     return [f" if not ({code}):", f"  raise ValueError(f{text!r})"]
 

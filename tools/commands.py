@@ -116,6 +116,17 @@ def book(given: argparse.Namespace) -> int:
     return 0
 
 
+def pdf(given: argparse.Namespace) -> int:
+    """Execute what changed, build the site, print it, and link the print from the site."""
+    if code := book(given):
+        return code
+    from tools import pdf
+
+    code = pdf.build() or book(given)
+    print(f"As one file: {BUILD / 'book.pdf'}")
+    return code
+
+
 def fetch(names: Sequence[str]) -> int:
     """Fetch data sets and encoders by name, all if none is named; an exit code."""
     log = BUILD / "logs" / "data.log"
@@ -336,6 +347,7 @@ def _say(command: str, **options: object) -> str:
 COMMANDS = {
     "help": Command(help_, "say what there is", inside=False),
     "book": Command(book, "execute the chapters and build the site (SOLUTIONS=no: without them)"),
+    "pdf": Command(pdf, "the whole book as one PDF, linked from the site"),
     "test": Command(test, "check everything: code, notebooks, claims, the site"),
     "student": Command(
         student, "write the students' edition, without solutions, to _build/student"

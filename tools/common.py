@@ -18,21 +18,15 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 
 def pages() -> list[str]:
     """Every page of the book in reading order, as named in `_toc.yml` (no ending)."""
+    return [page for _, below in by_part() for page in below]
+
+
+def by_part() -> list[tuple[str, list[str]]]:
+    """The parts' captions and their pages; the root, under no caption, is the first."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    found = [toc["root"]]
-
-    def walk(node: object) -> None:
-        if isinstance(node, dict):
-            if "file" in node:
-                found.append(node["file"])
-            for key in ("parts", "chapters", "sections"):
-                walk(node.get(key))
-        elif isinstance(node, list):
-            for child in node:
-                walk(child)
-
-    walk({key: toc.get(key) for key in ("parts", "chapters", "sections")})
-    return found
+    parts = toc.get("parts", [{"caption": "", "chapters": toc.get("chapters", [])}])
+    parts = [(part["caption"], [c["file"] for c in part["chapters"]]) for part in parts]
+    return [("", [toc["root"]]), *parts]
 
 
 def chapters(only: str = "") -> list[str]:

@@ -7,6 +7,7 @@ import json
 import posixpath
 import re
 from collections.abc import Callable
+from datetime import date
 from itertools import groupby
 from typing import Any
 
@@ -125,6 +126,19 @@ def proof(folder: str) -> str:
     )
 
 
+def pdf(folder: str) -> str:
+    """Where the whole book lies as one PDF, if it has been printed."""
+    path = BUILD / "book.pdf"
+    if not path.exists():
+        return "`make pdf` writes the whole book as one PDF and links it here."
+    there = posixpath.relpath("book.pdf", folder)
+    size, day = path.stat().st_size / 1e6, date.fromtimestamp(path.stat().st_mtime)
+    return (
+        f'<a href="{there}">The whole book as one PDF</a> ({size:.0f} MB, printed on {day.day} '
+        f"{day:%B %Y}). It has no sound, and figures to play with show their first frame."
+    )
+
+
 def times(folder: str) -> str:
     """What each chapter takes, and with which versions."""
     found = records("times")
@@ -209,6 +223,7 @@ def data(folder: str) -> str:
 GENERATED: dict[str, Callable[[str], str]] = {
     "claims": claims,
     "proof": proof,
+    "pdf": pdf,
     "times": times,
     "bench": bench,
     "exercises": exercises,

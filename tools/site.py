@@ -40,6 +40,7 @@ from tools.progress import Line, run, tail
 
 STAGE = BUILD / "stage"
 HTML = BUILD / "html"
+PDF = BUILD / "book.pdf"  # the last print, by tools/pdf.py
 LOG = BUILD / "logs" / "site.log"
 STATE = BUILD / "cache" / "site.json"
 
@@ -204,7 +205,7 @@ def _inputs() -> Iterator[Path]:
     yield from sorted((ROOT / "tools").glob("*.py"))
     yield from (path for path in sorted(BOOK.rglob("*")) if _is_asset_or_page(path))
     yield from (notebook_path(chapter, EXECUTED) for chapter in chapters())
-    yield from (BUILD / name for name in ("claims.json", "times.json"))
+    yield from (BUILD / name for name in ("claims.json", "times.json", PDF.name))
     yield from sorted((ROOT / "mmlearn").rglob("*.py"))
     yield from sorted((ROOT / "data").glob("*.md"))
 
@@ -304,8 +305,10 @@ def build(solutions: bool = True) -> int:
             "chapter, then builds the site"
         )
     with Line("site") as line:
-        key, structure = _digest(_inputs(), solutions, _versions()), _structure(solutions)
         before = json.loads(STATE.read_text(encoding="utf-8")) if STATE.exists() else {}
+        if before.get("solutions") != solutions:
+            PDF.unlink(missing_ok=True)  # a print with solutions is not for a site without
+        key, structure = _digest(_inputs(), solutions, _versions()), _structure(solutions)
         index = HTML / "index.html"
         if before.get("key") == key and index.exists():
             line.end("nothing changed")
@@ -325,7 +328,10 @@ def build(solutions: bool = True) -> int:
             leftover.unlink()  # the theme's templates, no pages
         title, root = generated.book_title(), pages()[0]
         index.write_text(INDEX.format(page=f"{root}.html", title=title), encoding="utf-8")
-        write_if_changed(STATE, json.dumps({"key": key, "structure": structure}))
+        if PDF.exists():
+            shutil.copy(PDF, HTML)
+        state = {"key": key, "structure": structure, "solutions": solutions}
+        write_if_changed(STATE, json.dumps(state))
         line.end(f"{len(pages())} pages")
     return 0
 

@@ -49,6 +49,9 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ("mmlearn.metrics.precision_recall_f1", "1", "2"): "who is once in all is no hit",
         ("mmlearn.metrics.bleu", "return 0.0", "return -0.0"): "zero has no sign here",
     },
+    "6_generalisation/augmentation": {
+        ("mmlearn.regularise.shift", "0", "1"): "what is padded beyond the picture is cut off",
+    },
     "7_trust/explaining_networks": {
         ("mmlearn.explain.IntegratedGradients", "True", "False"): "both have as many parts",
         ("mmlearn.explain.hide_modalities", "True", "False"): "a mask has one entry a modality",
@@ -132,6 +135,10 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
             "rng.random((len(size), m)).argsort(axis=1) >= size[:, None]",
         ): "the opposite comes along anyway",
         ("mmlearn.explain.hide_columns", "1", "2"): "any length below 0 is the one left over",
+    },
+    "7_trust/auditing": {
+        ("mmlearn.audit.group_gaps", "1e-12", "2e-12"): "a hair, below all that scores differ by",
+        ("mmlearn.audit.conformal_threshold", "1e-09", "2e-09"): "a hair, below one rank",
     },
     "4_fusion/early_and_late": {
         ("mmlearn.fusion.Sum", "True", "False"): "there are as many layers as modalities",

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from mmlearn.data import collate
+from mmlearn.data import Batch, collate
 from mmlearn.encoders import Dense, MultimodalModel
 from mmlearn.explain import (
     GradCAM,
@@ -357,3 +357,32 @@ def test_samples_that_lack_a_modality_are_not_explained():
     batch.present["text"][2] = False
     with pytest.raises(ValueError, match="text is missing"):
         hide_modalities(len, batch)
+
+
+def test_a_modality_that_the_fused_model_does_not_know_is_named():
+    model, batch = fused()
+    parts = ({"smell": part["text"]} for part in (batch.inputs, batch.mask, batch.present))
+    game = hide_modalities(lambda b: model(b)[:, 1].detach().numpy(), Batch(*parts, batch.label))
+    with pytest.raises(ValueError, match=r"smell.*image"):
+        shapley(game, 1)
+
+
+def test_one_sample_of_a_fused_model_is_explained_as_in_a_batch():
+    model, batch = fused()
+
+    def f(batch):
+        return model(batch)[:, 1].detach().numpy()
+
+    several = shapley(hide_modalities(f, batch, nothing=0.25), 3)
+    parts = ({k: v[:1] for k, v in part.items()} for part in (batch.inputs, batch.mask))
+    alone = Batch(*parts, {k: v[:1] for k, v in batch.present.items()}, batch.label[:1])
+    assert np.allclose(shapley(hide_modalities(f, alone, nothing=0.25), 3), several[:, :1])
+
+
+def test_one_row_of_a_pipeline_is_enough_behind_another():
+    model, X = pipeline()
+    found = shapley(hide_columns(model.predict_proba, X[0], X[1:2]), 5)
+    before, after = model.predict_proba(X[[1, 0]])
+    assert np.allclose(found.sum(axis=0), after - before)
+    same = shapley(hide_columns(model.predict_proba, X[0], X[:1]), 5)
+    assert np.allclose(same, 0), "a row against itself has nothing to explain"

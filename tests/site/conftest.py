@@ -10,12 +10,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.site import checks, sample
 from tools import common, site
-from tools.browser import NO_BROWSER, find_browser
-
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
+from tools.browser import FLAGS, NO_BROWSER, find_browser
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +20,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         pytest.skip(NO_BROWSER)
     with sync_playwright() as play:
-        found = play.chromium.launch(executable_path=path, args=FLAGS.split())
+        found = play.chromium.launch(executable_path=path, args=FLAGS)
         yield found
         found.close()
 

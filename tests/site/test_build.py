@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 from nbformat import NotebookNode
+from playwright.sync_api import Browser
 
 import mmlearn
 from tests.site import checks, sample
@@ -244,3 +249,36 @@ def test_a_site_without_solutions_and_without_a_page(project: Path) -> None:
         if path.is_file():
             assert b"geometric" not in path.read_bytes(), path
     assert "YOUR CODE HERE" in without.soups[CHAPTER_PAGE].get_text()
+
+
+# --- the book on paper ------------------------------------------------------------------------
+
+
+def test_the_whole_book_as_one_pdf(
+    project: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "BUILD", project / "_build")
+    assert "`make pdf`" in pages.pdf("book/start")
+    env = {**os.environ, "PYTHONPATH": str(project)}
+    command = [sys.executable, "-c", "from tools import pdf; print(pdf.assemble()); pdf.build()"]
+    done = subprocess.run(command, cwd=project, env=env, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    soup = BeautifulSoup(done.stdout, "lxml")
+    ids = [tag["id"] for tag in soup.select("[id]")]
+    assert len(ids) == len(set(ids))
+    links = [tag["href"] for tag in soup.body.select("[href]") if tag["href"].startswith("#")]
+    assert len(links) > 6
+    assert {link.removeprefix("#") for link in links} <= set(ids)
+    text = soup.body.get_text()
+    for title in ("A small book", "A moving mean", "All claims", "Solution", "Model answer"):
+        assert title in text
+    assert "Tests" not in text
+    assert not soup.body.select("script, button, input")
+    printed = (project / "_build/book.pdf").read_bytes()
+    assert 'href="../../book.pdf"' in pages.pdf("book/start")
+    assert printed.startswith(b"%PDF")
+    assert b"/Outlines" in printed
+    assert sample.build(project).returncode == 0
+    assert (project / "_build/html/book.pdf").read_bytes() == printed
+    assert sample.build(project, "--no-solutions").returncode == 0
+    assert not (project / "_build/html/book.pdf").exists(), "it has the solutions"

@@ -182,7 +182,7 @@ def test_the_students_edition_is_published_before_the_site_that_links_to_it() ->
     assert flow["permissions"]["contents"] == "write"
     assert flow["concurrency"] == {"group": "pages", "cancel-in-progress": False}
     steps = [step.get("run") or step["uses"] for step in flow["jobs"]["site"]["steps"]]
-    wanted = ["make book", "make student", ".venv/bin/python -m tools.publish"]
+    wanted = ["make pdf", "make student", ".venv/bin/python -m tools.publish"]
     assert [step for step in steps if step in wanted] == wanted
     assert steps.index(wanted[-1]) < steps.index("actions/deploy-pages@v4")
 
