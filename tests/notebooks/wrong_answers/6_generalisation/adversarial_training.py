@@ -119,3 +119,33 @@ def border(decide, x, far, halvings=30):
         if decide(back) != own:
             moved = back
     return moved
+
+# %% ex4-answer: takes it that x is read as 0
+def border(decide, x, far, halvings=30):
+    near, there = 0.0, 1.0
+    for _ in range(halvings):
+        middle = (near + there) / 2
+        if decide(x + middle * (far - x)) == 0:
+            near = middle
+        else:
+            there = middle
+    moved = x + there * (far - x)
+    for i in range(len(x)):
+        back = np.where(np.arange(len(x)) == i, x, moved)
+        moved = back if decide(back) != 0 else moved
+    return moved
+
+# %% ex4-answer: looks for the border of what far is read as
+def border(decide, x, far, halvings=30):
+    goal, near, there = decide(far), 0.0, 1.0
+    for _ in range(halvings):
+        middle = (near + there) / 2
+        if decide(x + middle * (far - x)) == goal:
+            there = middle
+        else:
+            near = middle
+    moved = x + there * (far - x)
+    for i in range(len(x)):
+        back = np.where(np.arange(len(x)) == i, x, moved)
+        moved = back if decide(back) == goal else moved
+    return moved
