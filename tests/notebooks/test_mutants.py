@@ -49,6 +49,9 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ("mmlearn.metrics.precision_recall_f1", "1", "2"): "who is once in all is no hit",
         ("mmlearn.metrics.bleu", "return 0.0", "return -0.0"): "zero has no sign here",
     },
+    "6_generalisation/augmentation": {
+        ("mmlearn.regularise.shift", "0", "1"): "what is padded beyond the picture is cut off",
+    },
     "7_trust/explaining_networks": {
         ("mmlearn.explain.IntegratedGradients", "True", "False"): "both have as many parts",
         ("mmlearn.explain.hide_modalities", "True", "False"): "a mask has one entry a modality",
