@@ -129,9 +129,7 @@ def conformal_threshold(score, miss=0.1):
 
 def _groups(group):
     if None in (g := group.tolist()) or len({*map(type, g)}) > 1 or len(np.unique(g)) < 2:
-        raise ValueError(
-            "group has two or more groups, of one type and not None: name what lacks one"
-        )
+        raise ValueError("group has two or more groups, all of one type; name what is None")
 
 
 def _promises(logits, y):
