@@ -128,8 +128,8 @@ def conformal_threshold(score, miss=0.1):
 
 
 def _groups(group):
-    if len(np.unique(group)) < 2:
-        raise ValueError("group has two or more groups: with one there is nobody to compare it to")
+    if None in (g := group.tolist()) or len({*map(type, g)}) > 1 or len(np.unique(g)) < 2:
+        raise ValueError("group has two or more groups, all of one type; name what is None")
 
 
 def _promises(logits, y):

@@ -47,6 +47,7 @@ LIBRARIES = {
     "lime": "lime",
     "matplotlib": "matplotlib",
     "numpy": "numpy",
+    "optuna": "optuna",
     "pandas": "pandas",
     "pillow": "PIL",
     "sacrebleu": "sacrebleu",

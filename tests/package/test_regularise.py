@@ -181,6 +181,24 @@ def test_attacks_stay_within_reach_and_raise_the_loss():
     assert not torch.equal(one, two)
 
 
+def test_edges_of_attacks():
+    (net, y), x = network(), pictures()
+    assert torch.equal(fgsm(net, x, y, 0.0), x)
+    assert torch.equal(pgd(net, x, y, 0.0, 0.1), x)
+    alone = pgd(net, x[2:3], y[2:3], 0.1, 0.03, start=False)  # no sample depends on another
+    assert torch.allclose(alone, pgd(net, x, y, 0.1, 0.03, start=False)[2:3])
+    blind = pgd(lambda z: net(z.round()), x, y, 0.1, 0.03, start=False)  # no slope, no move
+    assert torch.equal(blind, x)
+    wide = fgsm(net, x, y, 0.5, bounds=(-2.0, 3.0))
+    assert wide.min() < 0 and wide.max() > 1 and torch.allclose((wide - x).abs(), 0 * x + 0.5)
+
+
+def test_more_votes_never_prove_less():
+    radii = [certified_radius(won, 50, 0.5) for won in range(51)]
+    assert radii == sorted(radii) and radii[0] == 0 < radii[50]
+    assert certified_radius(500, 500, 0.5) > radii[50]
+
+
 def test_votes_of_a_half_plane_are_known_and_so_is_the_radius():
     def f(x):
         return torch.stack([x[:, 0], -x[:, 0]], dim=1)

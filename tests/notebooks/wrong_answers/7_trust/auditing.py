@@ -24,6 +24,14 @@ def promised(n, miss):
 def needed(miss):
     return int(np.ceil(np.round(1 / miss, 9))) - 1
 
+# %% ex1-answer: a rank is lost to rounding, as the chapter warns
+def promised(n, miss):
+    return min(1.0, np.ceil((n + 1) * (1 - miss)) / (n + 1))
+
+
+def needed(miss):
+    return int(np.ceil(np.round(1 / miss, 9))) - 1
+
 # %% ex2-answer: factors and order are mended, later values may fall below earlier ones
 def mended_holm(p):
     rank = np.argsort(np.argsort(p))
