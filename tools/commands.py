@@ -120,10 +120,12 @@ def pdf(given: argparse.Namespace) -> int:
     """Execute what changed, build the site, print it, and link the print from the site."""
     if code := book(given):
         return code
-    from tools import pdf
+    from tools import pdf, site
+    from tools.common import PDF
 
-    code = pdf.build() or book(given)
-    print(f"As one file: {BUILD / 'book.pdf'}")
+    code = pdf.build() or site.build(solutions=given.solutions == "yes")
+    if not code:
+        print(f"As one file: {PDF}")
     return code
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -11,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 BUILD = ROOT / "_build"
 EXECUTED = BUILD / "executed"
+PDF = BUILD / "book.pdf"  # the last print of the site
 
 # One thread a kernel: with two, small training steps take several times longer.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -24,9 +26,17 @@ def pages() -> list[str]:
 def by_part() -> list[tuple[str, list[str]]]:
     """The parts' captions and their pages; the root, under no caption, is the first."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    parts = toc.get("parts", [{"caption": "", "chapters": toc.get("chapters", [])}])
-    parts = [(part["caption"], [c["file"] for c in part["chapters"]]) for part in parts]
-    return [("", [toc["root"]]), *parts]
+    parts = toc.get("parts", [{key: toc.get(key, []) for key in _BELOW}])
+    return [("", [toc["root"]]), *((part.get("caption", ""), _files(part)) for part in parts)]
+
+
+_BELOW = ("chapters", "sections")
+
+
+def _files(node: dict[str, Any]) -> list[str]:
+    """The page of a node of `_toc.yml`, if it has one, and all pages below it."""
+    below = [page for key in _BELOW for child in node.get(key, []) for page in _files(child)]
+    return [node["file"], *below] if "file" in node else below
 
 
 def chapters(only: str = "") -> list[str]:

@@ -15,7 +15,7 @@ import yaml
 
 import mmlearn
 from tools import notebooks
-from tools.common import BUILD, ROOT, chapters, notebook_path
+from tools.common import BUILD, PDF, ROOT, chapters, notebook_path
 
 MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
@@ -128,11 +128,10 @@ def proof(folder: str) -> str:
 
 def pdf(folder: str) -> str:
     """Where the whole book lies as one PDF, if it has been printed."""
-    path = BUILD / "book.pdf"
-    if not path.exists():
+    if not PDF.exists():
         return "`make pdf` writes the whole book as one PDF and links it here."
-    there = posixpath.relpath("book.pdf", folder)
-    size, day = path.stat().st_size / 1e6, date.fromtimestamp(path.stat().st_mtime)
+    there = posixpath.relpath(PDF.name, folder)
+    size, day = PDF.stat().st_size / 1e6, date.fromtimestamp(PDF.stat().st_mtime)
     return (
         f'<a href="{there}">The whole book as one PDF</a> ({size:.0f} MB, printed on {day.day} '
         f"{day:%B %Y}). It has no sound, and figures to play with show their first frame."

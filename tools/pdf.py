@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import posixpath
 import re
+import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -17,7 +18,7 @@ from playwright.sync_api import sync_playwright
 from tools import pages as generated
 from tools import site
 from tools.browser import FLAGS, NO_BROWSER, find_browser
-from tools.common import BUILD, by_part, pages
+from tools.common import BUILD, PDF, by_part, pages
 from tools.progress import Line
 
 # What paper has no use for: buttons, controls and scripts; set-up, tests and the code of plots.
@@ -81,7 +82,7 @@ def assemble(folder: Path = site.HTML) -> str:
             if tag.name == "link" or "mathjax" in str(tag).lower():
                 home = f'="{folder.as_uri()}/'
                 head[re.sub(r'="(?:\.\./)+', home, str(tag))] = None
-        _for_paper(article, name, set(names), folder)
+        _for_paper(article, name, names, folder)
         titles[name] = " ".join(article.h1.get_text().split())
         parts.append(f'<section id="{_place(name)}">{article.decode_contents()}</section>')
     contents = "".join(
@@ -98,7 +99,7 @@ def _place(page: str, anchor: str = "") -> str:
     return "--".join(filter(None, [page.replace("/", "-"), anchor]))
 
 
-def _for_paper(article: Tag, page: str, known: set[str], folder: Path) -> None:
+def _for_paper(article: Tag, page: str, known: list[str], folder: Path) -> None:
     """Take out what cannot be printed, unfold the rest, and point links into the document."""
     for tag in article.select(DROP):
         tag.decompose()
@@ -131,7 +132,7 @@ def build() -> int:
     """Print the site, as it stands, to `_build/book.pdf`; an exit code."""
     path = find_browser()
     if path is None:
-        print(NO_BROWSER)
+        print(NO_BROWSER, file=sys.stderr)
         return 1
     whole = BUILD / "book.html"
     with Line("pdf") as line, sync_playwright() as play:
@@ -141,14 +142,14 @@ def build() -> int:
         tab.set_default_timeout(0)
         tab.goto(whole.as_uri(), wait_until="load")
         tab.evaluate("async () => { await window.MathJax?.startup?.promise; }")
-        unfinished = site.PDF.with_suffix(".part")
+        unfinished = PDF.with_suffix(".part")
         tab.pdf(path=unfinished, prefer_css_page_size=True, print_background=True, outline=True,
                 tagged=True, display_header_footer=True, header_template="<p>",
                 footer_template=FOOT)  # fmt: skip
         browser.close()
-        unfinished.replace(site.PDF)
+        unfinished.replace(PDF)
         whole.unlink()
-        line.end(f"{site.PDF.stat().st_size / 1e6:.0f} MB")
+        line.end(f"{PDF.stat().st_size / 1e6:.0f} MB")
     return 0
 
 

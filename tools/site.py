@@ -29,6 +29,7 @@ from tools.common import (
     BOOK,
     BUILD,
     EXECUTED,
+    PDF,
     ROOT,
     chapters,
     kernel_env,
@@ -40,7 +41,6 @@ from tools.progress import Line, run, tail
 
 STAGE = BUILD / "stage"
 HTML = BUILD / "html"
-PDF = BUILD / "book.pdf"  # the last print, by tools/pdf.py
 LOG = BUILD / "logs" / "site.log"
 STATE = BUILD / "cache" / "site.json"
 

@@ -257,7 +257,7 @@ def test_a_site_without_solutions_and_without_a_page(project: Path) -> None:
 def test_the_whole_book_as_one_pdf(
     project: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "BUILD", project / "_build")
+    monkeypatch.setattr(pages, "PDF", project / "_build/book.pdf")
     assert "`make pdf`" in pages.pdf("book/start")
     env = {**os.environ, "PYTHONPATH": str(project)}
     command = [sys.executable, "-c", "from tools import pdf; print(pdf.assemble()); pdf.build()"]
