@@ -124,9 +124,6 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         (f"mmlearn.fusion.{name}", "True", "False"): "as many layers as modalities or pairs"
         for name in ("MultiplicativeInteraction", "FiLM", "GatedMultimodalUnit", "LowRankFusion")
     },
-    "4_fusion/case_visual_questions": {
-        ("mmlearn.fusion.FiLM", "True", "False"): "one vector for each modality",
-    },
     "7_trust/explaining_any_model": {
         ("mmlearn.explain.coalitions", "1", "2"): "shares are put in proportion to their sum",
         (

@@ -16,22 +16,28 @@ def prices(t, a):
 def prices(t, a):
     return a / t, t
 
-# %% ex2-answer: the share of the ill found, taken for the share of alarms that is true
-def alarms(h, f, share, n):
-    return n * share * h + n * (1 - share) * f, h
+# %% ex2-answer: found is whoever either test finds
+def second_look(h, f, share):
+    looked, found = share * h[0] + (1 - share) * f[0], 1 - (1 - h[0]) * (1 - h[1])
+    true, false = share * found, (1 - share) * f[0] * f[1]
+    return found, true / (true + false), looked / true
 
-# %% ex2-answer: as many ill as healthy
-def alarms(h, f, share, n):
-    return n * share * h + n * (1 - share) * f, h / (h + f)
+# %% ex2-answer: the second test begins with the prevalence of everybody
+def second_look(h, f, share):
+    looked = share * h[0] + (1 - share) * f[0]
+    true, false = share * h[1], (1 - share) * f[1]
+    return h[0] * h[1], true / (true + false), looked / (share * h[0] * h[1])
 
-# %% ex2-answer: f is a share of all, not of the healthy
-def alarms(h, f, share, n):
-    return n * share * h + n * f, share * h / (share * h + f)
+# %% ex2-answer: everybody gets the second test
+def second_look(h, f, share):
+    true, false = share * h[0] * h[1], (1 - share) * f[0] * f[1]
+    return h[0] * h[1], true / (true + false), 1 / true
 
-# %% ex2-answer: a share of people, not a number
-def alarms(h, f, share, n):
-    total = share * h + (1 - share) * f
-    return total, share * h / total
+# %% ex2-answer: it errs on the same people, so the stricter test decides alone
+def second_look(h, f, share):
+    looked = share * h[0] + (1 - share) * f[0]
+    true, false = share * min(h), (1 - share) * min(f)
+    return min(h), true / (true + false), looked / true
 
 # %% ex3-answer: the last batch only
 def evaluated(model, batches, threshold=0.5):
