@@ -82,9 +82,6 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ): "both axes are turned, in any order",
         ("mmlearn.speech.greedy_decode", "True", "False"): "lengths are checked before",
     },
-    "4_fusion/case_dialogue": {
-        ("mmlearn.speech.greedy_decode", "True", "False"): "lengths are checked before",
-    },
     "4_fusion/language_models_that_see": {
         ("mmlearn.encoders.Resampler", "0", "1"): "any number will do in the padding",
     },
