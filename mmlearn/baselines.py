@@ -244,11 +244,6 @@ def _fit(self, X):
     self._columns = X.shape[1]
 
 
-def _counts(X):
-    if X.min() < 0:
-        raise ValueError(f"naive Bayes takes counts, 0 or more; got {X.min():g}")
-
-
 def _fitted(self, X):
     if not hasattr(self, "_columns"):
         raise ValueError(f"{type(self).__name__} is not fitted yet; call fit first")
@@ -256,7 +251,8 @@ def _fitted(self, X):
         raise ValueError(f"X has {X.shape[1]} columns, and {self._columns} were fitted")
 
 
-guard(MultinomialNaiveBayes, "fit", _counts, _fit, X="n d real", y="n labels")
+COUNTS = "X.min() >= 0  # naive Bayes takes counts"
+guard(MultinomialNaiveBayes, "fit", COUNTS, _fit, X="n d real", y="n labels")
 guard(LinearSVM, "fit", _fit, X="n d real", y="n -1/1")
 guard(DecisionTree, "fit", _fit, X="n d real", y="n labels")
 guard(RandomForest, "fit", _fit, X="n d real", y="n labels")

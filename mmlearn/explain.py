@@ -461,13 +461,6 @@ def _game(game):
     return {"game": played}
 
 
-def _order(order):
-    order = np.asarray(order)
-    if order.ndim != 1 or not np.array_equal(np.sort(order), np.arange(len(order))):
-        raise ValueError(f"order names each player once, 0 to {len(order) - 1}, got {order}")
-    return {"order": order}
-
-
 def _network(f):
     def asked(x):
         answers = f(x)
@@ -492,6 +485,7 @@ def _attention(weights):
             raise ValueError(f"weights has (B, heads, T, T) a layer, got {tuple(layer.shape)}")
 
 
+EACH_ONCE = "(np.sort(order) == np.arange(M)).all()  # order names each player once"
 hide_columns = checked(x="M real", background="B M real")(hide_columns)
 hide_words = checked(_words)(hide_words)
 hide_segments = checked(_segments, picture="C H W labels", segments="H W labels")(hide_segments)
@@ -499,7 +493,7 @@ hide_modalities = checked(_complete)(hide_modalities)
 shapley = checked("m <= 16  # all 2 ** m coalitions are asked about", _game, m="1 or more")(shapley)
 kernel_shap = checked(_game, m="2 or more", samples="2 or more")(kernel_shap)
 lime = checked(_game, m="1 or more", samples="2 or more", width="above 0", ridge="above 0")(lime)
-deletion_curve = checked(_game, _order)(deletion_curve)
+deletion_curve = checked(_game, EACH_ONCE, order="M labels")(deletion_curve)
 saliency = checked(_network, _asked)(saliency)
 smooth_grad = checked(_asked, noise="0 or more", samples="1 or more")(smooth_grad)
 guard(IntegratedGradients, "__init__", _network, steps="1 or more")

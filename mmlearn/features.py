@@ -291,16 +291,9 @@ def _vocabulary(texts, split):
     return {"texts": texts}
 
 
-def _power(power):
-    power = np.asarray(power, dtype=float)
-    if power.size == 0 or not (np.isfinite(power).all() and power.min() >= 0):
-        raise ValueError(f"power is 0 or more, with no NaN, and not empty; shape {power.shape}")
-    return {"power": power}
-
-
 guard(Vocabulary, "__init__", _vocabulary)
 power_spectrum = checked(wave="samples real", size="2 or more", hop="1 or more")(power_spectrum)
 mel_filters = checked(rate="above 0", size="2 or more", bands="1 or more")(mel_filters)
-decibels = checked(_power)(decibels)
+decibels = checked("power.size > 0", "power.min() >= 0", power="... real")(decibels)
 mel = checked("rate >= 40  # a frame of less is empty")(mel)
 mfcc = checked("1 <= coefficients <= bands")(mfcc)

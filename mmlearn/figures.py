@@ -19,14 +19,7 @@ COLOURS = {
 }
 MARKERS = {"image": "s", "text": "^", "sound": "o", "fused": "D", "table": "P", "baseline": "x"}
 
-STYLE = "mmlearn.figures"  # figures.mplstyle, which stands beside this file
-
-
-def use_style() -> None:
-    """Give matplotlib the book's style."""
-    from matplotlib import style
-
-    style.use(STYLE)
+STYLE = "mmlearn.figures"  # figures.mplstyle, which stands beside this file; `start` sets it
 
 
 def title_of(fig: Figure) -> str:

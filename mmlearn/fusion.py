@@ -45,8 +45,6 @@ class Fusion(nn.Module):
 
     def __init__(self, widths, width):
         super().__init__()
-        if not widths or width < 1 or min(widths.values()) < 1:
-            raise ValueError(f"widths and width are 1 or more, got {widths} and {width}")
         self.widths, self.width = dict(sorted(widths.items())), width
 
     def __call__(self, encoded, present):
@@ -213,8 +211,6 @@ class FiLM(Fusion):
 
     def __init__(self, widths, width, base):
         super().__init__(widths, width)
-        if base not in widths or len(widths) < 2:
-            raise ValueError(f"base is one of two or more, got {base!r} and {list(widths)}")
         others = sum(widths.values()) - widths[base]
         self.base, self.value = base, nn.Linear(widths[base], width)
         self.scale, self.shift = (nn.Linear(others, width, bias=False) for _ in range(2))
@@ -479,8 +475,6 @@ class ModalityDropout(Fusion):
 
     def __init__(self, fusion, p=0.3):
         super().__init__(fusion.widths, fusion.width)
-        if not 0 <= p <= 1:
-            raise ValueError(f"p is a probability, from 0 to 1, got {p}")
         self.fusion, self.p = fusion, p
 
     def forward(self, encoded, present):
@@ -532,5 +526,8 @@ def _check_somebody(there):
         raise ValueError(f"every modality is missing in samples {rows[:5]} of the batch")
 
 
+guard(Fusion, "__init__", "len(widths) > 0 and min(widths.values()) >= 1", width="1 or more")
+guard(FiLM, "__init__", "base in widths and len(widths) >= 2  # the others scale and shift it")
 guard(LowRankFusion, "__init__", rank="1 or more")
 guard(CrossmodalAttention, "__init__", depth="1 or more", bottleneck="0 or more")
+guard(ModalityDropout, "__init__", p="0 to 1")

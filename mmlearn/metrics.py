@@ -400,16 +400,6 @@ def _classes(y, guess, k):
     return {"y": y.astype(int), "guess": guess.astype(int)}
 
 
-def _both(y):
-    if y.min() == y.max():
-        raise ValueError(f"both classes have to occur in y, which is all {y[0]}")
-
-
-def _probabilities(p):
-    if p.min() < 0 or p.max() > 1:
-        raise ValueError(f"probabilities lie between 0 and 1, got {p.min():g} to {p.max():g}")
-
-
 def _boxes(boxes):
     boxes = np.asarray(boxes, dtype=float)
     boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
@@ -454,17 +444,11 @@ def _texts(references, hypotheses):
         )
 
 
-def _queries(similarity, target):
-    n, m = similarity.shape
-    target = np.arange(n) if target is None else np.asarray(target)
-    if target.shape != (n,) or target.min() < 0 or target.max() >= m:
-        raise ValueError(f"target is one item of {m} for each of {n} queries, got {target}")
-    return {"target": target}
-
-
-ranked = checked(score="n real", y="n 0/1")
-ranked_of_both = checked(_both, score="n real", y="n 0/1")
-promises = checked(_probabilities, p="n real", y="n 0/1")
+RANKED = {"score": "n real", "y": "n 0/1"}
+OWN = "target is not None or queries <= items  # else a query has no item of its own"
+GIVEN = "target is None or 0 <= target.min() and target.max() < items"
+ranked_of_both = checked("y.min() < y.max()  # both classes have to occur in y", **RANKED)
+promises = checked("0 <= p.min() and p.max() <= 1  # p holds probabilities", p="n real", y="n 0/1")
 
 bootstrap = _guard_bootstrap(bootstrap)
 mean_interval = checked("n >= 2  # values of one run have no interval", values="n real")(
@@ -472,7 +456,7 @@ mean_interval = checked("n >= 2  # values of one run have no interval", values="
 )
 confusion = checked(_classes)(confusion)
 precision_recall_f1 = checked(table="k k real")(precision_recall_f1)
-sweep = ranked(sweep)
+sweep = checked(**RANKED)(sweep)
 roc_auc, average_precision = ranked_of_both(roc_auc), ranked_of_both(average_precision)
 reliability = promises(reliability)
 expected_calibration_error = promises(expected_calibration_error)
@@ -481,4 +465,6 @@ match = checked(_scored, threshold="above 0 to 1")(match)
 nms = checked(_rivals, threshold="above 0 to 1")(nms)
 mean_average_precision = checked(_pictures)(mean_average_precision)
 cer, wer, bleu, rouge_n, rouge_l = map(checked(_texts), (cer, wer, bleu, rouge_n, rouge_l))
-recall_at_k = checked("1 <= k <= items", _queries, similarity="queries items real")(recall_at_k)
+recall_at_k = checked(
+    "1 <= k <= items", OWN, GIVEN, similarity="queries items real", target="queries labels"
+)(recall_at_k)

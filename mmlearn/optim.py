@@ -279,15 +279,6 @@ def _descent(gradient, w):
         raise ValueError(f"the gradient is shaped like w, {w.shape}, got {shape}")
 
 
-def _rule(w, g, step):
-    w, g = np.asarray(w, dtype=float), np.asarray(g, dtype=float)
-    if g.shape != w.shape:
-        raise ValueError(f"the gradient is shaped like w, {w.shape}, got {g.shape}")
-    if not np.isfinite(step).all():
-        raise ValueError(f"step is a number, got {step}")
-    return {"w": w, "g": g}
-
-
 def _walk(steps):
     steps = np.asarray(steps, dtype=float)
     if steps.ndim == 0:
@@ -295,13 +286,8 @@ def _walk(steps):
     return {"steps": steps}
 
 
-def _cosine(t, total):
-    t = np.asarray(t)
-    if not (total > 0 and ((t >= 0) & (t <= total)).all()):
-        raise ValueError(f"t runs from 0 to total, {total}; past it the wave would rise again")
-    return {"t": t}
-
-
+LIKE_W = "g.shape == w.shape  # the gradient is shaped like w"
+IN_WAVE = "0 <= t.min() and t.max() <= total  # past it the wave would rise again"
 logistic = checked(X="n d real", w="d array", y="n 0/1", l2="0 or more")
 
 finite_difference = checked(w="... array")(finite_difference)
@@ -316,5 +302,5 @@ guard(Momentum, "__init__", beta="0 to below 1")
 guard(RMSProp, "__init__", beta="0 to below 1")
 guard(Adam, "__init__", beta1="0 to below 1", beta2="0 to below 1")
 for _kind in (Momentum, AdaGrad, RMSProp, Adam):
-    guard(_kind, "__call__", _rule)
-cosine_decay = checked(_cosine)(cosine_decay)
+    guard(_kind, "__call__", LIKE_W, "np.isfinite(step).all()", w="... array", g="... array")
+cosine_decay = checked(IN_WAVE, t="... labels", total="above 0")(cosine_decay)
