@@ -26,6 +26,11 @@ class MultinomialNaiveBayes:
         Logarithm of each class's share.
     log_likelihood : array of shape (k, d)
         Logarithm of each word's share among all words of a class.
+
+    References
+    ----------
+    Document 003, section 3.4, mended; Domingos and Pazzani (1997), doi:10.1023/A:1007413511361, on
+    why it decides well whose probabilities are wrong.
     """
 
     def __init__(self, alpha=1.0):
@@ -61,6 +66,14 @@ def hinge_objective(w, X, y, C):
         -1 or 1.
     C : float
         Price of a violated margin.
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    Cortes and Vapnik (1995), doi:10.1007/BF00994018.
     """
     return w @ w / 2 + C * np.maximum(0, 1 - y * (X @ w)).sum()
 
@@ -117,6 +130,10 @@ def best_split(X, Y):
     column, threshold
         Rows whose value is at most the threshold go left. Purity is Gini's: the chance that two
         samples drawn from one side are of one class, weighted by the sides' sizes.
+
+    References
+    ----------
+    Breiman, Friedman, Olshen and Stone (1984), doi:10.1201/9781315139470.
     """
     order = X.argsort(axis=0)
     values = np.take_along_axis(X, order, axis=0)

@@ -43,6 +43,11 @@ def mlp(before, after, hidden=None):
         Numbers that go in and that come out.
     hidden : int, optional
         Numbers between two layers; with None there is one layer.
+
+    Returns
+    -------
+    Module
+        From (…, before) to (…, after).
     """
     if hidden is None:
         return nn.Linear(before, after)
@@ -93,6 +98,10 @@ def conv2d(x, weight, bias=None, stride=1, padding=0):
     Tensor (B, O, (H + 2 padding - K) // stride + 1, (W + 2 padding - L) // stride + 1)
         Without flipping the kernel, as all libraries do; mathematics calls this a
         cross-correlation.
+
+    References
+    ----------
+    LeCun, Bottou, Bengio and Haffner (1998), doi:10.1109/5.726791.
     """
     x = F.pad(x, [padding] * 4)
     windows = x.unfold(2, weight.shape[2], stride).unfold(3, weight.shape[3], stride)
@@ -162,6 +171,10 @@ def receptive_field(layers):
     ----------
     layers : list of (size, stride)
         Convolutions and poolings, from the image on.
+
+    Returns
+    -------
+    int
     """
     field, apart = 1, 1
     for size, stride in layers:
@@ -187,6 +200,11 @@ class ConvNet(nn.Module):
     ----------
     width : int
         D, the length of the vector.
+
+    References
+    ----------
+    LeCun, Bottou, Bengio and Haffner (1998), doi:10.1109/5.726791; normalised as by Ioffe and
+    Szegedy (2015), arXiv:1502.03167.
     """
 
     def __init__(self, channels=1, widths=(16, 32)):
@@ -331,6 +349,10 @@ class Recurrent(nn.Module):
     ----------
     width : int
         Length of what is given for a step: H, or 2 H.
+
+    References
+    ----------
+    See `rnn_cell`, `lstm_cell` and `gru_cell`.
     """
 
     def __init__(self, size, width, kind="lstm", both_ways=False):
@@ -419,7 +441,18 @@ def attention(Q, K, V, mask=None):
 
 
 def causal(length):
-    """Who may look where in a text that is being written: BoolTensor (T, T), no look ahead."""
+    """Who may look where in a text that is being written: nobody ahead.
+
+    Parameters
+    ----------
+    length : int
+        T.
+
+    Returns
+    -------
+    BoolTensor (T, T)
+        Row by row, where a token may look: at itself and at what stands before it.
+    """
     return torch.ones(length, length, dtype=torch.bool).tril()
 
 
@@ -478,6 +511,10 @@ class MultiHeadAttention(nn.Module):
         H, a divisor of D.
     turned : bool
         Whether queries and keys get `rotary` positions.
+
+    References
+    ----------
+    Vaswani et al. (2017), arXiv:1706.03762, section 3.2.2.
     """
 
     def __init__(self, width, heads, turned=False):
@@ -511,6 +548,11 @@ class TransformerBlock(nn.Module):
         Normalise what goes into each of the two, or, as in the first Transformer, the sums.
     turned : bool
         Whether attention gets `rotary` positions.
+
+    References
+    ----------
+    Vaswani et al. (2017), arXiv:1706.03762; normalised before, Xiong et al. (2020),
+    arXiv:2002.04745.
     """
 
     def __init__(self, width, heads, pre_norm=True, turned=False):
@@ -549,6 +591,10 @@ class TransformerEncoder(nn.Module):
         See `TransformerBlock`.
     longest : int
         T at most, for learned positions.
+
+    References
+    ----------
+    Vaswani et al. (2017), arXiv:1706.03762.
     """
 
     def __init__(
@@ -644,7 +690,21 @@ def patches(x, size):
 
 
 class PatchEmbedding(nn.Linear):
-    """Images into tokens: one dense layer for all `patches`."""
+    """Images into tokens: one dense layer for all `patches`.
+
+    Parameters
+    ----------
+    size : int
+        Pixels a side of a patch.
+    channels : int
+        Of the images.
+    width : int
+        D, numbers in a token.
+
+    References
+    ----------
+    Dosovitskiy et al. (2020), arXiv:2010.11929.
+    """
 
     def __init__(self, size, channels, width):
         super().__init__(channels * size**2, width)
@@ -656,7 +716,19 @@ class PatchEmbedding(nn.Linear):
 
 
 def join_pair(spelt, pair):
-    """Join each occurrence of a pair of neighbours in a word, each part between two spaces."""
+    """Join each occurrence of a pair of neighbours in a word.
+
+    Parameters
+    ----------
+    spelt : str
+        A word whose parts stand each between two spaces of its own.
+    pair : (str, str)
+
+    Returns
+    -------
+    str
+        Spelt likewise.
+    """
     return spelt.replace(f" {pair[0]}  {pair[1]} ", f" {pair[0]}{pair[1]} ")
 
 
@@ -710,6 +782,10 @@ def subwords(word, pairs):
     -------
     list of str
         Its parts; single letters where nothing was learnt.
+
+    References
+    ----------
+    As for `byte_pairs`.
     """
     spelt = f" {'  '.join(word)} "
     for pair in pairs:
@@ -991,6 +1067,10 @@ class MultimodalModel(nn.Module):
         ``fusion(encoded, present)`` gives (B, D).
     head : Module
         From (B, D) to the outputs.
+
+    References
+    ----------
+    Document 000, section 4.2: M = F(I, T, A).
     """
 
     def __init__(self, encoders, fusion, head):

@@ -162,6 +162,24 @@ def coalitions(m, samples, rng):
 
     A coalition of s players has Shapley's weight (m - 1) / (C(m, s) s (m - s)); drawn ones come
     as often as that, each with its opposite, and weigh the same.
+
+    Parameters
+    ----------
+    m : int
+        Players, 2 or more.
+    samples : int
+        How many masks are drawn; with 2ᵐ - 2 or more all are given instead.
+    rng : numpy Generator
+        Where the draws come from.
+
+    Returns
+    -------
+    masks : array of bool, shape (S, m)
+    weights : array of shape (S,)
+
+    References
+    ----------
+    As for `kernel_shap`.
     """
     if 2**m - 2 <= samples:
         masks = np.array(list(itertools.product([False, True], repeat=m))[1:-1])
@@ -174,7 +192,7 @@ def coalitions(m, samples, rng):
     return np.concatenate([masks, ~masks]), np.ones(2 * len(size))
 
 
-def kernel_shap(game, m, samples=1_024, seed=None, draw=coalitions):
+def kernel_shap(game, m, samples=1_024, seed=0, draw=coalitions):
     """Shapley values by weighted least squares on some of the coalitions.
 
     Parameters
@@ -186,7 +204,7 @@ def kernel_shap(game, m, samples=1_024, seed=None, draw=coalitions):
     samples : int
         Coalitions to ask about, besides none and all; with 2ᵐ - 2 or more of them the values are
         exact.
-    seed : int, optional
+    seed : int
         Of the draw.
     draw : callable
         Gives masks and weights, as `coalitions` does.
@@ -211,7 +229,7 @@ def kernel_shap(game, m, samples=1_024, seed=None, draw=coalitions):
     return np.concatenate([first, [everybody - none - first.sum(axis=0)]])
 
 
-def lime(game, m, samples=1_000, width=0.25, ridge=1.0, seed=None):
+def lime(game, m, samples=1_000, width=0.25, ridge=1.0, seed=0):
     """The slopes of a linear model that does as the game does, near where all are shown.
 
     Parameters
@@ -226,7 +244,7 @@ def lime(game, m, samples=1_000, width=0.25, ridge=1.0, seed=None):
         How far "near" reaches, in cosine distance from the mask that shows all.
     ridge : float
         Penalty on the squared slopes.
-    seed : int, optional
+    seed : int
         Of the draw.
 
     Returns
@@ -386,12 +404,17 @@ class GradCAM:
         self.f, self.layer = f, layer
 
     def attribute(self, x, target):
-        """One map a sample, (N, h, w), never below 0.
+        """One map a sample.
 
         Parameters
         ----------
         x, target
             As for `saliency`.
+
+        Returns
+        -------
+        Tensor (N, h, w)
+            Never below 0.
         """
         seen = []
         hook = self.layer.register_forward_hook(lambda layer, given, maps: seen.append(maps))

@@ -25,6 +25,14 @@ STYLE = "mmlearn.figures"  # figures.mplstyle, which stands beside this file; `s
 def title_of(fig: Figure) -> str:
     """The figure's message: its suptitle, else the first title among its axes, on one line.
 
+    Parameters
+    ----------
+    fig : matplotlib Figure
+
+    Returns
+    -------
+    str
+
     Raises
     ------
     ValueError
@@ -42,6 +50,16 @@ def title_of(fig: Figure) -> str:
 def describe(fig: Figure, alt: str) -> str:
     """What somebody hears who cannot see the figure: its message, then what it shows.
 
+    Parameters
+    ----------
+    fig : matplotlib Figure
+    alt : str
+        What it shows, in words.
+
+    Returns
+    -------
+    str
+
     Raises
     ------
     ValueError
@@ -53,7 +71,18 @@ def describe(fig: Figure, alt: str) -> str:
 
 
 def render(fig: Figure, kind: str = "png") -> bytes:
-    """The figure as an image file, closed afterwards so that it is not shown twice."""
+    """The figure as an image file, closed afterwards so that it is not shown twice.
+
+    Parameters
+    ----------
+    fig : matplotlib Figure
+    kind : str
+        A format that matplotlib writes: ``png``, ``webp``.
+
+    Returns
+    -------
+    bytes
+    """
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmlearn.checks import guard
+from mmlearn.checks import guard, refuse
 from mmlearn.encoders import Tokens, TransformerBlock, mlp
 
 
@@ -89,6 +89,10 @@ class Sum(Fusion):
     widths : dict of int
     width : int
         See `Fusion`.
+
+    References
+    ----------
+    Document 002, section 4.
     """
 
     def __init__(self, widths, width):
@@ -115,6 +119,10 @@ class EarlyFusion(Fusion):
         See `Fusion`.
     hidden : int, optional
         Numbers between two layers; with None there is one layer, and nothing nonlinear.
+
+    References
+    ----------
+    Snoek, Worring and Smeulders (2005), doi:10.1145/1101149.1101236, on early and late.
     """
 
     def __init__(self, widths, width, hidden=None):
@@ -143,6 +151,10 @@ class LateFusion(Fusion):
         Number of classes.
     hidden : int, optional
         Numbers between two layers of each head; with None there is one layer.
+
+    References
+    ----------
+    Kittler, Hatef, Duin and Matas (1998), doi:10.1109/34.667881.
     """
 
     def __init__(self, widths, width, hidden=None):
@@ -317,7 +329,12 @@ class LowRankFusion(Fusion):
 
 
 class CrossmodalBlock(TransformerBlock):
-    """A Transformer's block whose queries are of one modality and whose keys are of others."""
+    """A Transformer's block whose queries are of one modality and whose keys are of others.
+
+    References
+    ----------
+    As for `CrossmodalAttention`.
+    """
 
     def forward(self, x, others, mask=None):
         """Queries (B, Tq, D), keys (B, Tk, D), and their mask (B, 1, Tk); gives (B, Tq, D)."""
@@ -501,17 +518,12 @@ def _check_encoded(widths, encoded, present):
         raise TypeError(f"a fusion takes Tokens(values, mask) for each modality, got {wrong}")
     for name, (values, mask) in encoded.items():
         if values.ndim != 3 or values.shape[2] != widths[name] or not values.shape[1]:
-            raise ValueError(
-                f"tokens of {name} have shape (B, T, {widths[name]}), T of 1 or more, "
-                f"got {tuple(values.shape)}"
-            )
+            refuse(f"tokens of {name}", f"have shape (B, T, {widths[name]})", tuple(values.shape))
         wanted = {"mask": (mask, values.shape[:2]), "present": (present[name], values.shape[:1])}
         for what, (given, shape) in wanted.items():
             if given.dtype != torch.bool or given.shape != shape:
-                raise ValueError(
-                    f"{what} of {name} is bool, {tuple(shape)}, "
-                    f"got {given.dtype}, {tuple(given.shape)}"
-                )
+                found = f"{given.dtype}, {tuple(given.shape)}"
+                refuse(f"{what} of {name}", f"is bool, {tuple(shape)}", found)
     counts = {name: len(tokens.values) for name, tokens in encoded.items()}
     if len(set(counts.values())) > 1:
         raise ValueError(f"the modalities have unequal numbers of samples, {counts}")

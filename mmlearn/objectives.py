@@ -61,15 +61,34 @@ def cca(X, Y, dims, ridge=1e-3):
 
 
 def scores(a, b, scale):
-    """Cosine of each row of a with each row of b, times a scale: (n, D), (m, D) to (n, m)."""
+    """Cosine of each row of a with each row of b, times a scale.
+
+    Parameters
+    ----------
+    a, b : Tensor (n, D) and (m, D)
+    scale : float or Tensor
+
+    Returns
+    -------
+    Tensor (n, m)
+    """
     a = a * (scale / a.norm(dim=1, keepdim=True).clamp(min=1e-8))
     return a @ F.normalize(b, dim=1).T
 
 
 def positives(log_p, label=None):
-    """Mean over rows of the mean over the columns that belong to a row, (n, n) to a number.
+    """Mean over rows of the mean over the columns that belong to a row.
 
     Column i belongs to row i; with labels, (n,), every column of an equal label does.
+
+    Parameters
+    ----------
+    log_p : Tensor (n, n)
+    label : Tensor (n,), optional
+
+    Returns
+    -------
+    Tensor
     """
     if label is None:
         return log_p.diagonal().mean()

@@ -76,13 +76,27 @@ def logistic_loss(w, X, y, l2):
         Labels, 0 or 1.
     l2 : float
         Strength of the penalty, 0 or more.
+
+    Returns
+    -------
+    float
     """
     z = X @ w
     return np.mean(np.logaddexp(0, z) - y * z) + l2 / 2 * w @ w
 
 
 def logistic_gradient(w, X, y, l2):
-    """Gradient of `logistic_loss` with respect to `w`, of shape (d,)."""
+    """Gradient of `logistic_loss` with respect to `w`.
+
+    Parameters
+    ----------
+    w, X, y, l2
+        As for `logistic_loss`.
+
+    Returns
+    -------
+    array of shape (d,)
+    """
     p = expit(X @ w)
     return X.T @ (p - y) / len(y) + l2 * w
 
@@ -92,6 +106,11 @@ def logistic_curvature(X, l2):
 
     The second derivative is ``X.T @ diag(p * (1 - p)) @ X / n + l2``, and ``p * (1 - p)`` lies
     between 0 and 1/4.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+    l2 : float
 
     Returns
     -------
@@ -114,6 +133,10 @@ def batches(n, B, rng):
     Yields
     ------
     array of at most B integers
+
+    References
+    ----------
+    Robbins and Monro (1951), doi:10.1214/aoms/1177729586.
     """
     while True:
         order = rng.permutation(n)
@@ -175,6 +198,11 @@ class Momentum:
 
 class AdaGrad:
     """Each weight's step is divided by the root of its squared gradients' sum.
+
+    Parameters
+    ----------
+    eps : float
+        Keeps the divisor above zero.
 
     References
     ----------
@@ -246,17 +274,52 @@ class Adam:
 
 
 def step_decay(t, every, factor):
-    """Share of the first step size at step `t`: times `factor` after `every` so many steps."""
+    """Share of the first step size at step `t`: times `factor` after `every` so many steps.
+
+    Parameters
+    ----------
+    t : int or array of int
+        Steps, from 0.
+    every : int
+        Steps from one cut to the next.
+    factor : float
+
+    Returns
+    -------
+    float or array, shaped as t
+    """
     return factor ** (t // every)
 
 
 def exponential_decay(t, factor):
-    """Share of the first step size at step `t`: times `factor` after each step."""
+    """Share of the first step size at step `t`: times `factor` after each step.
+
+    Parameters
+    ----------
+    t : int or array of int
+        Steps, from 0.
+    factor : float
+
+    Returns
+    -------
+    float or array, shaped as t
+    """
     return factor**t
 
 
 def cosine_decay(t, total):
     """Share of the first step size at step `t`: half a wave down to 0 at `total`.
+
+    Parameters
+    ----------
+    t : int or array of int
+        Steps, from 0.
+    total : int
+        Steps in all; no t is past it.
+
+    Returns
+    -------
+    float or array, shaped as t
 
     References
     ----------
@@ -266,7 +329,21 @@ def cosine_decay(t, total):
 
 
 def warm_up(t, total, first):
-    """Share of the full step size at step `t`: a line from `first` to 1 at `total`, then 1."""
+    """Share of the full step size at step `t`: a line from `first` to 1 at `total`, then 1.
+
+    Parameters
+    ----------
+    t : int or array of int
+        Steps, from 0.
+    total : int
+        Steps until the full size is reached.
+    first : float
+        Share at step 0.
+
+    Returns
+    -------
+    float or array, shaped as t
+    """
     return first + (1 - first) * np.minimum(t / total, 1)
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmlearn.checks import refuse
+
 if TYPE_CHECKING:
     import torch
 
@@ -54,10 +56,24 @@ _current: Run | None = None
 
 
 def resolve_profile(profile: str | None = None) -> str:
-    """The profile asked for, else that of ``MMLEARN_PROFILE``, else ``default``."""
+    """The profile asked for, else that of ``MMLEARN_PROFILE``, else ``default``.
+
+    Parameters
+    ----------
+    profile : str, optional
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If it is none of ``smoke``, ``default`` and ``full``.
+    """
     chosen = profile or os.environ.get("MMLEARN_PROFILE") or "default"
     if chosen not in PROFILES:
-        raise ValueError(f"profile is {chosen!r}; it is one of {', '.join(PROFILES)}")
+        refuse("profile", f"is one of {', '.join(PROFILES)}", repr(chosen))
     return chosen
 
 
@@ -136,6 +152,10 @@ def exercise_seed(student: str | None = None) -> int:
     student : str or None
         A student's id; None takes it from ``MMLEARN_STUDENT``, which a copy made for a class
         sets. Grading takes it from the class list.
+
+    Returns
+    -------
+    int
     """
     name = os.environ.get("MMLEARN_STUDENT", "") if student is None else student
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")

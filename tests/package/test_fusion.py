@@ -393,7 +393,7 @@ def text(*shape, mask=None):
         ({}, {"text": None}, "present does not say which samples have text"),
         (text(4, 2, 5), {}, r"text have shape \(B, T, 3\).*got \(4, 2, 5\)"),
         (text(4, 3), {}, r"text have shape \(B, T, 3\).*got \(4, 3\)"),
-        (text(4, 0, 3), {}, r"T of 1 or more, got \(4, 0, 3\)"),
+        (text(4, 0, 3), {}, r"have shape \(B, T, 3\), none of them 0, got \(4, 0, 3\)"),
         (text(4, 2, 3, mask=torch.ones(4, 2)), {}, "mask of text is bool.*got torch.float32"),
         (text(4, 2, 3, mask=HERE), {}, r"mask of text is bool, \(4, 2\), got.*\(4,\)"),
         ({}, {"text": HERE[:3]}, r"present of text is bool, \(4,\), got.*\(3,\)"),
