@@ -43,39 +43,25 @@ def turned(x, mask):
         y[i, :n] = x[i, :n].flip(0)
     return y, mask
 
-# %% ex4-answer: the mask is put on after the softmax, so the weights no longer add up to one
-def attend(query, states, mask):
-    weights = (states @ query / len(query) ** 0.5).softmax(dim=0) * mask
-    return weights, weights @ states
+# %% ex4-answer: the largest eigenvalue, which decides only in the long run
+def reach(R, k):
+    return float(torch.linalg.eigvals(R).abs().max()) ** k
 
-# %% ex4-answer: scores without their scale
-def attend(query, states, mask):
-    weights = (states @ query).masked_fill(~mask, -torch.inf).softmax(dim=0)
-    return weights, weights @ states
+# %% ex4-answer: believes that every step stretches the same direction
+def reach(R, k):
+    return float(torch.linalg.matrix_norm(R, 2)) ** k
 
-# %% ex4-answer: divides by 2, the root of one width only
-def attend(query, states, mask):
-    scores = states @ query / 2
-    weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=0)
-    return weights, weights @ states
+# %% ex4-answer: the root of all squares, which no single direction meets
+def reach(R, k):
+    return float(torch.linalg.matrix_power(R, k).norm())
 
-# %% ex4-answer: a softmax by hand that overflows
-def attend(query, states, mask):
-    weights = (states @ query / len(query) ** 0.5).exp() * mask
-    weights = weights / weights.sum()
-    return weights, weights @ states
+# %% ex4-answer: one step too few, as between k states there are k - 1 steps
+def reach(R, k):
+    return float(torch.linalg.matrix_norm(torch.linalg.matrix_power(R, k - 1), 2))
 
-# %% ex4-answer: a score of zero is taken for no weight
-def attend(query, states, mask):
-    scores = states @ query / len(query) ** 0.5
-    weights = (scores * mask).softmax(dim=0)
-    return weights, weights @ states
-
-# %% ex4-answer: the weighted states are not summed
-def attend(query, states, mask):
-    scores = states @ query / len(query) ** 0.5
-    weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=0)
-    return weights, weights[:, None] * states
+# %% ex4-answer: powers of the entries, not of the matrix
+def reach(R, k):
+    return float(torch.linalg.matrix_norm(R**k, 2))
 
 # %% ex5-answer: opens the reset gate, whose rows stand first
 def open_gate(layer, bias):

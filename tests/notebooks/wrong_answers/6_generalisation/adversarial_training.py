@@ -63,6 +63,10 @@ def mended(f, x, y, epsilon, step, steps):
         moved = x + way * (epsilon / way.norm(dim=1, keepdim=True).clamp(min=epsilon))
     return moved.detach()
 
+# %% ex2-answer: the page's own function is called, which was forbidden
+def mended(f, x, y, epsilon, step, steps):
+    return mm.regularise.pgd(f, x, y, epsilon, step, steps, start=False)
+
 # %% ex3-answer: one vote too few
 def votes_needed(radius, noise, risk):
     return max(int(np.log(risk) / np.log(norm.cdf(radius / noise))), 1)
