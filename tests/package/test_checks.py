@@ -55,7 +55,7 @@ X = torch.ones(2, 3)
         ({"kind": "c"}, ValueError, "kind is one of a, b, got 'c'"),
         ({"n": -1}, ValueError, "n is 0 or more, got -1"),
         ({"n": float("nan")}, ValueError, "n is 0 or more, got nan"),
-        ({"last": X}, ValueError, r"n.ndim != 2 has to hold, got last=(?s:.*), last.ndim=2$"),
+        ({"last": X}, ValueError, r"last.ndim != 2 has to hold, got last=(?s:.*), last.ndim=2$"),
         ({"y": [-1, -1]}, ValueError, r"got y=\[-1 -1\], y.max\(\)=-1, B=2; one"),
         ({"n": 9}, ValueError, "n < 9 and B == 2 has to hold, got n=9, B=2; as it is here"),
         ({"y": [1, 0]}, ValueError, r"y: labels are -1 or 1, got \[0 1\]"),

@@ -248,7 +248,7 @@ def test_emoji_names():
         "hundegesicht", "tête de chien", "狗脸",
     ]  # fmt: skip
     for wrong in ({"language": "la"}, {"styles": "noto"}, {"styles": ["apple"]}, {"styles": []}):
-        with pytest.raises(ValueError, match=f"{next(iter(wrong))} is .*; it is "):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} is .* of .*, got "):
             load("emoji", **wrong)
 
 
@@ -311,7 +311,7 @@ def test_voices_are_the_same_bytes_each_time(tmp_path, monkeypatch):
         ({"words": ["one", "one"]}, "stands twice"),
         ({"variants": ["Nobody"]}, "no voice is called Nobody; there are: Alex, "),
         ({"speeds": [1000]}, r"speeds are from 80 to 450, got \(1000,\)"),
-        ({"pitches": [-1]}, "pitches is"),
+        ({"pitches": [-1]}, "pitches are from 0 to 99, got"),
         ({"rate": 10}, "rate is from 1,000 .*, got 10"),
     ],
 )
