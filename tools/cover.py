@@ -7,7 +7,7 @@ import sys
 
 from tools import common, notebooks
 
-CHAPTER, CELL = "1_baselines/svm_forest_bayes", "figure-contest"
+CHAPTER, CELL = "4_fusion/early_and_late", "figure-witnesses"
 
 
 def main() -> int:
