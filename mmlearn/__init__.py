@@ -15,7 +15,6 @@ __version__ = "0.1.0"
 _NAMES = {
     "start": "runtime",
     "device": "runtime",
-    "autocast": "runtime",
     "exercise_seed": "runtime",
     "claim": "claims",
     "agree": "claims",

@@ -132,12 +132,8 @@ def _groups(group):
         raise ValueError("group has two or more groups, all of one type; name what is None")
 
 
-def _promises(logits, y):
-    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= logits.shape[1]:
-        raise ValueError(f"y holds labels, 0 to {logits.shape[1] - 1}, got {np.unique(y)[:5]}")
-
-
+LABELS = "y.dtype.kind in 'iu'  # y holds labels", "0 <= y.min() and y.max() < K"
 group_gaps = checked(_groups, score="n real", group="n labels", resamples="1 or more")(group_gaps)
 holm = checked("0 <= p.min() and p.max() <= 1  # p holds probabilities", p="G real")(holm)
-temperature = checked(_promises, logits="n K real", y="n labels")(temperature)
+temperature = checked(*LABELS, logits="n K real", y="n labels")(temperature)
 conformal_threshold = checked("0 < miss < 1", score="n real")(conformal_threshold)

@@ -91,13 +91,35 @@ class Tensor:
         return self**-1 * other
 
     def sum(self, axis=None, keepdims=False):
-        """The sum over some axes, or over all."""
+        """The sum over some axes, or over all.
+
+        Parameters
+        ----------
+        axis : int or tuple of int, optional
+            Over all axes by default.
+        keepdims : bool
+            Whether the axes stay, with length 1.
+
+        Returns
+        -------
+        Tensor
+        """
         kept = self.data.sum(axis=axis, keepdims=True)
         total = kept if keepdims else kept.squeeze(axis)
         return Tensor(total, (self, lambda g: np.full_like(self.data, g.reshape(kept.shape))))
 
     def mean(self, axis=None, keepdims=False):
-        """The mean over some axes, or over all."""
+        """The mean over some axes, or over all.
+
+        Parameters
+        ----------
+        axis, keepdims
+            As for `sum`.
+
+        Returns
+        -------
+        Tensor
+        """
         total = self.sum(axis, keepdims)
         return total * (total.data.size / self.data.size)
 
@@ -231,6 +253,15 @@ def cross_entropy(z, y):
         One score a class.
     y : array of shape (n,)
         Labels, 0 to k - 1.
+
+    Returns
+    -------
+    Tensor with one entry
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or a label is none of the classes.
     """
     n, k = z.data.shape
     z = z - z.data.max(axis=1, keepdims=True)  # the same probabilities, and nothing overflows

@@ -26,6 +26,11 @@ class MultinomialNaiveBayes:
         Logarithm of each class's share.
     log_likelihood : array of shape (k, d)
         Logarithm of each word's share among all words of a class.
+
+    References
+    ----------
+    Document 003, section 3.4, mended; Domingos and Pazzani (1997), doi:10.1023/A:1007413511361, on
+    why it decides well whose probabilities are wrong.
     """
 
     def __init__(self, alpha=1.0):
@@ -61,6 +66,14 @@ def hinge_objective(w, X, y, C):
         -1 or 1.
     C : float
         Price of a violated margin.
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    Cortes and Vapnik (1995), doi:10.1007/BF00994018.
     """
     return w @ w / 2 + C * np.maximum(0, 1 - y * (X @ w)).sum()
 
@@ -117,6 +130,10 @@ def best_split(X, Y):
     column, threshold
         Rows whose value is at most the threshold go left. Purity is Gini's: the chance that two
         samples drawn from one side are of one class, weighted by the sides' sizes.
+
+    References
+    ----------
+    Breiman, Friedman, Olshen and Stone (1984), doi:10.1201/9781315139470.
     """
     order = X.argsort(axis=0)
     values = np.take_along_axis(X, order, axis=0)
@@ -244,11 +261,6 @@ def _fit(self, X):
     self._columns = X.shape[1]
 
 
-def _counts(X):
-    if X.min() < 0:
-        raise ValueError(f"naive Bayes takes counts, 0 or more; got {X.min():g}")
-
-
 def _fitted(self, X):
     if not hasattr(self, "_columns"):
         raise ValueError(f"{type(self).__name__} is not fitted yet; call fit first")
@@ -256,7 +268,8 @@ def _fitted(self, X):
         raise ValueError(f"X has {X.shape[1]} columns, and {self._columns} were fitted")
 
 
-guard(MultinomialNaiveBayes, "fit", _counts, _fit, X="n d real", y="n labels")
+COUNTS = "X.min() >= 0  # naive Bayes takes counts"
+guard(MultinomialNaiveBayes, "fit", COUNTS, _fit, X="n d real", y="n labels")
 guard(LinearSVM, "fit", _fit, X="n d real", y="n -1/1")
 guard(DecisionTree, "fit", _fit, X="n d real", y="n labels")
 guard(RandomForest, "fit", _fit, X="n d real", y="n labels")

@@ -19,10 +19,10 @@ of each argument what it has to be::
     A tuple of arrays with these shapes.
 
 An argument whose default is None may be None. What several arguments have to fulfil together stands
-before, in Python, and why behind it: ``"K <= H + 2 * padding  # else no window fits"``. What
-cannot be said so is left to functions: they take by name the arguments that they look at, and
-raise, or return by name what replaces some; a default of theirs holds where the definition has
-none.
+before, in Python, and why behind it: ``"K <= H + 2 * padding  # else no window fits"``; the error
+shows the sizes and arguments that it names, and parts of them such as ``y.max()``. What cannot be
+said so is left to functions: they take by name the arguments that they look at, and raise, or
+return by name what replaces some; a default of theirs holds where the definition has none.
 """
 
 from __future__ import annotations
@@ -119,9 +119,10 @@ def _rule(rule: str, names: set[str], sizes: set[str]) -> list[str]:
     """A condition on several arguments as lines of Python."""
     condition, _, reason = rule.partition("  # ")
     code, found = condition, []
-    for word in dict.fromkeys(re.findall(r"(?<!\w)\.?[A-Za-z][\w.]*", condition)):
-        if word in sizes or word in names or word[0] == ".":
-            own = f"self{word}" if word[0] == "." else word if word in names else f"size_{word}"
+    for word in dict.fromkeys(re.findall(r"(?<![\w)\]])\.?[A-Za-z][\w.]*(?:\(\))?", condition)):
+        root = word.split(".")[0]  # "" for the object's own
+        if not root or root in sizes | names:
+            own = word if root in names else f"size_{word}" if root else f"self{word}"
             code = re.sub(rf"(?<![\w.]){re.escape(word)}\b", own, code)
             found.append(f"{word.lstrip('.')}={{{own}}}")
     text = f"{condition.replace(' .', ' ')} has to hold" + f", got {', '.join(found)}" * bool(found)

@@ -63,7 +63,9 @@ def claim(
     ValueError
         If there is not exactly one bound, or the interval is not a pair around the value.
     """
-    if (at_least is None) == (at_most is None):
+    bounds = {"at_least": at_least, "at_most": at_most}
+    bound = {kind: float(b) for kind, b in bounds.items() if b is not None}
+    if len(bound) != 1:
         raise ValueError("give exactly one of at_least and at_most")
     if isinstance(value, Interval):
         value, *interval = value
@@ -71,17 +73,16 @@ def claim(
     low, high = (value, value) if interval is None else map(float, interval)
     if not (math.isnan(value) or low <= value <= high):
         raise ValueError(f"the interval {low:g} to {high:g} does not hold the value {value:g}")
-    holds = low >= at_least if at_least is not None else high <= at_most  # type: ignore[operator]
+    holds = low >= bound.get("at_least", -math.inf) and high <= bound.get("at_most", math.inf)
     run = current()
     judged = run.profile == "default" and not run.null
-    bound = {"at_least": at_least} if at_least is not None else {"at_most": at_most}
     record = {
         "sentence": sentence,
         "value": value,
-        "bound": {name: float(b) for name, b in bound.items()},  # type: ignore[arg-type]
+        "bound": bound,
         "interval": None if interval is None else [low, high],
         "unit": unit,
-        "holds": bool(holds),
+        "holds": holds,
         "judged": judged,
         "simulated": simulated,
         "null_safe": null_safe,

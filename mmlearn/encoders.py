@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from scipy.sparse import csr_array
 from torch import nn
 
-from mmlearn.checks import checked, guard
+from mmlearn.checks import checked, guard, refuse
 
 
 class Tokens(NamedTuple):
@@ -43,6 +43,11 @@ def mlp(before, after, hidden=None):
         Numbers that go in and that come out.
     hidden : int, optional
         Numbers between two layers; with None there is one layer.
+
+    Returns
+    -------
+    Module
+        From (…, before) to (…, after).
     """
     if hidden is None:
         return nn.Linear(before, after)
@@ -93,6 +98,10 @@ def conv2d(x, weight, bias=None, stride=1, padding=0):
     Tensor (B, O, (H + 2 padding - K) // stride + 1, (W + 2 padding - L) // stride + 1)
         Without flipping the kernel, as all libraries do; mathematics calls this a
         cross-correlation.
+
+    References
+    ----------
+    LeCun, Bottou, Bengio and Haffner (1998), doi:10.1109/5.726791.
     """
     x = F.pad(x, [padding] * 4)
     windows = x.unfold(2, weight.shape[2], stride).unfold(3, weight.shape[3], stride)
@@ -162,6 +171,10 @@ def receptive_field(layers):
     ----------
     layers : list of (size, stride)
         Convolutions and poolings, from the image on.
+
+    Returns
+    -------
+    int
     """
     field, apart = 1, 1
     for size, stride in layers:
@@ -187,6 +200,11 @@ class ConvNet(nn.Module):
     ----------
     width : int
         D, the length of the vector.
+
+    References
+    ----------
+    LeCun, Bottou, Bengio and Haffner (1998), doi:10.1109/5.726791; normalised as by Ioffe and
+    Szegedy (2015), arXiv:1502.03167.
     """
 
     def __init__(self, channels=1, widths=(16, 32)):
@@ -331,6 +349,10 @@ class Recurrent(nn.Module):
     ----------
     width : int
         Length of what is given for a step: H, or 2 H.
+
+    References
+    ----------
+    See `rnn_cell`, `lstm_cell` and `gru_cell`.
     """
 
     def __init__(self, size, width, kind="lstm", both_ways=False):
@@ -419,7 +441,18 @@ def attention(Q, K, V, mask=None):
 
 
 def causal(length):
-    """Who may look where in a text that is being written: BoolTensor (T, T), no look ahead."""
+    """Who may look where in a text that is being written: nobody ahead.
+
+    Parameters
+    ----------
+    length : int
+        T.
+
+    Returns
+    -------
+    BoolTensor (T, T)
+        Row by row, where a token may look: at itself and at what stands before it.
+    """
     return torch.ones(length, length, dtype=torch.bool).tril()
 
 
@@ -478,6 +511,10 @@ class MultiHeadAttention(nn.Module):
         H, a divisor of D.
     turned : bool
         Whether queries and keys get `rotary` positions.
+
+    References
+    ----------
+    Vaswani et al. (2017), arXiv:1706.03762, section 3.2.2.
     """
 
     def __init__(self, width, heads, turned=False):
@@ -511,6 +548,11 @@ class TransformerBlock(nn.Module):
         Normalise what goes into each of the two, or, as in the first Transformer, the sums.
     turned : bool
         Whether attention gets `rotary` positions.
+
+    References
+    ----------
+    Vaswani et al. (2017), arXiv:1706.03762; normalised before, Xiong et al. (2020),
+    arXiv:2002.04745.
     """
 
     def __init__(self, width, heads, pre_norm=True, turned=False):
@@ -549,6 +591,10 @@ class TransformerEncoder(nn.Module):
         See `TransformerBlock`.
     longest : int
         T at most, for learned positions.
+
+    References
+    ----------
+    Vaswani et al. (2017), arXiv:1706.03762.
     """
 
     def __init__(
@@ -644,7 +690,21 @@ def patches(x, size):
 
 
 class PatchEmbedding(nn.Linear):
-    """Images into tokens: one dense layer for all `patches`."""
+    """Images into tokens: one dense layer for all `patches`.
+
+    Parameters
+    ----------
+    size : int
+        Pixels a side of a patch.
+    channels : int
+        Of the images.
+    width : int
+        D, numbers in a token.
+
+    References
+    ----------
+    Dosovitskiy et al. (2020), arXiv:2010.11929.
+    """
 
     def __init__(self, size, channels, width):
         super().__init__(channels * size**2, width)
@@ -656,7 +716,19 @@ class PatchEmbedding(nn.Linear):
 
 
 def join_pair(spelt, pair):
-    """Join each occurrence of a pair of neighbours in a word, each part between two spaces."""
+    """Join each occurrence of a pair of neighbours in a word.
+
+    Parameters
+    ----------
+    spelt : str
+        A word whose parts stand each between two spaces of its own.
+    pair : (str, str)
+
+    Returns
+    -------
+    str
+        Spelt likewise.
+    """
     return spelt.replace(f" {pair[0]}  {pair[1]} ", f" {pair[0]}{pair[1]} ")
 
 
@@ -710,6 +782,10 @@ def subwords(word, pairs):
     -------
     list of str
         Its parts; single letters where nothing was learnt.
+
+    References
+    ----------
+    As for `byte_pairs`.
     """
     spelt = f" {'  '.join(word)} "
     for pair in pairs:
@@ -991,6 +1067,10 @@ class MultimodalModel(nn.Module):
         ``fusion(encoded, present)`` gives (B, D).
     head : Module
         From (B, D) to the outputs.
+
+    References
+    ----------
+    Document 000, section 4.2: M = F(I, T, A).
     """
 
     def __init__(self, encoders, fusion, head):
@@ -1012,34 +1092,25 @@ class MultimodalModel(nn.Module):
 # would make a GPU wait.
 
 
-def _receptive_field(layers):
-    layers = list(layers)
-    if any(size < 1 or stride < 1 for size, stride in layers):
-        raise ValueError(f"each layer is (size, stride), both 1 or more, got {layers}")
-    return {"layers": layers}
-
-
 def _vectors(self, x, mask):
     if x.ndim not in (2, 3) or x.shape[-1] != self.size:
-        wanted = f"(B, {self.size}) or (B, T, {self.size})"
-        raise ValueError(f"x has shape {wanted}, got {tuple(x.shape)}")
+        refuse("x", f"has shape (B, {self.size}) or (B, T, {self.size})", tuple(x.shape))
     shape = (len(x), 1) if x.ndim == 2 else tuple(x.shape[:2])
     if mask.shape != shape:
-        raise ValueError(f"mask has shape {shape}, got {tuple(mask.shape)}")
+        refuse("mask", f"has shape {shape}", tuple(mask.shape))
 
 
 def _images(x):
     if x.ndim not in (3, 4) or 0 in x.shape:
-        wanted = "(B, C, H, W) or (B, H, W), none of them 0"
-        raise ValueError(f"x has shape {wanted}, got {tuple(x.shape)}")
+        refuse("x", "has shape (B, C, H, W) or (B, H, W)", tuple(x.shape))
 
 
 def _convnet(self, x, mask=None):
     if self.channels != (1 if x.ndim == 3 else x.shape[1]):
-        raise ValueError(f"x has shape (B, {self.channels}, H, W), got {tuple(x.shape)}")
+        refuse("x", f"has shape (B, {self.channels}, H, W)", tuple(x.shape))
     mask = _all_there(x) if mask is None else mask
     if mask.shape != (len(x), 1):
-        raise ValueError(f"mask has shape ({len(x)}, 1), got {tuple(mask.shape)}")
+        refuse("mask", f"has shape ({len(x)}, 1)", tuple(mask.shape))
     return {"mask": mask}
 
 
@@ -1056,9 +1127,8 @@ def _attention(Q, K, mask):
 def _broadcasts(mask, shape):
     given = (1,) * (len(shape) - mask.ndim) + tuple(mask.shape)
     if len(given) != len(shape) or any(m not in (1, n) for m, n in zip(given, shape, strict=True)):
-        raise ValueError(
-            f"mask has shape {tuple(shape)} or one that broadcasts to it, got {tuple(mask.shape)}"
-        )
+        words = f"has shape {tuple(shape)} or one that broadcasts to it"
+        refuse("mask", words, tuple(mask.shape))
 
 
 def _multi_head(queries, keys, mask):
@@ -1073,10 +1143,10 @@ def _multi_head(queries, keys, mask):
 
 def _transform(self, x, mask=None):
     if x.ndim < 2 or 0 in x.shape:
-        raise ValueError(f"x has shape (B, T, ...), none of them 0, got {tuple(x.shape)}")
+        refuse("x", "has shape (B, T, ...)", tuple(x.shape))
     mask = _all_there(x) if mask is None else mask
     if mask.ndim != 2 or len(mask) != len(x):
-        raise ValueError(f"mask has shape ({len(x)}, T), got {tuple(mask.shape)}")
+        refuse("mask", f"has shape ({len(x)}, T)", tuple(mask.shape))
     if self.positions == "learned" and mask.shape[1] > self.table.num_embeddings:
         raise ValueError(
             f"{mask.shape[1]} tokens, and positions for {self.table.num_embeddings} are learnt"
@@ -1087,16 +1157,6 @@ def _transform(self, x, mask=None):
 def _spellable(words):
     if bad := [word for word in words if not word or any(c.isspace() for c in word)]:
         raise ValueError(f"a word has a letter at least and no space in it, got {bad[0]!r}")
-
-
-def _words(words):
-    if not words:
-        raise ValueError("words are one or more, got none")
-    _spellable(words)
-
-
-def _share(share):
-    return {"share": float(share)}
 
 
 def _texts(texts, size):
@@ -1133,6 +1193,7 @@ def _known(self, batch):
 
 WINDOWS = {"x": "B C H W float", "stride": "1 or more", "padding": "0 or more"}
 KERNEL = "K <= H + 2 * padding and L <= W + 2 * padding  # else no kernel of weight fits into x"
+LAYERS = "all(size >= 1 and stride >= 1 for size, stride in layers)"
 WINDOW = "size <= min(H, W) + 2 * padding  # else no window fits into x"
 VARIANCE = "B * H * W > 1 or not training  # one value a channel of x has no variance"
 CHANNELS = dict.fromkeys(("running_mean", "running_var", "weight", "bias"), "C")
@@ -1145,7 +1206,7 @@ HIDDEN = {"tokens": "B? T? int", "there": "B T bool", "share": "0 to 1"}
 conv2d = checked(KERNEL, **WINDOWS, weight="O C K L", bias="O")(conv2d)
 max_pool2d = checked(WINDOW, "padding <= size / 2", **WINDOWS, size="1 or more")(max_pool2d)
 batch_norm = checked(VARIANCE, x="B C H W float", **CHANNELS)(batch_norm)
-receptive_field = checked(_receptive_field)(receptive_field)
+receptive_field = checked(LAYERS)(receptive_field)
 mlp = checked(before="1 or more", after="1 or more", hidden="1 or more")(mlp)
 guard(Dense, "__init__", "width is not None or hidden is None  # hidden needs a width")
 guard(Dense, "forward", _vectors, x="... d float", mask="... bool")
@@ -1169,9 +1230,11 @@ guard(MultiHeadAttention, "forward", _multi_head, **SEQUENCES, mask="... bool")
 guard(TransformerEncoder, "__init__", positions=("sinusoidal", "learned", "rotary", None))
 guard(TransformerEncoder, "forward", _transform, mask="... bool")
 patches = checked(SQUARES, _images, x="... H? W?", size="1 or more")(patches)
-byte_pairs = checked(_words, merges="0 or more")(byte_pairs)
+byte_pairs = checked(_spellable, "len(words) >= 1", merges="0 or more")(byte_pairs)
 subwords = checked(lambda word: _spellable([word]))(subwords)
-mask_tokens = checked("0 <= mask < size", _share, **HIDDEN)(mask_tokens)
+mask_tokens = checked("0 <= mask < size", lambda share: {"share": float(share)}, **HIDDEN)(
+    mask_tokens
+)
 guard(LanguageModel, "forward", tokens="B T", places="B T bool")
 next_probabilities = checked(
     logits="... V float", temperature="above 0", top_k="1 or more", top_p="above 0 to 1"

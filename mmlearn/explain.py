@@ -162,6 +162,24 @@ def coalitions(m, samples, rng):
 
     A coalition of s players has Shapley's weight (m - 1) / (C(m, s) s (m - s)); drawn ones come
     as often as that, each with its opposite, and weigh the same.
+
+    Parameters
+    ----------
+    m : int
+        Players, 2 or more.
+    samples : int
+        How many masks are drawn; with 2ᵐ - 2 or more all are given instead.
+    rng : numpy Generator
+        Where the draws come from.
+
+    Returns
+    -------
+    masks : array of bool, shape (S, m)
+    weights : array of shape (S,)
+
+    References
+    ----------
+    As for `kernel_shap`.
     """
     if 2**m - 2 <= samples:
         masks = np.array(list(itertools.product([False, True], repeat=m))[1:-1])
@@ -174,7 +192,7 @@ def coalitions(m, samples, rng):
     return np.concatenate([masks, ~masks]), np.ones(2 * len(size))
 
 
-def kernel_shap(game, m, samples=1_024, seed=None, draw=coalitions):
+def kernel_shap(game, m, samples=1_024, seed=0, draw=coalitions):
     """Shapley values by weighted least squares on some of the coalitions.
 
     Parameters
@@ -186,7 +204,7 @@ def kernel_shap(game, m, samples=1_024, seed=None, draw=coalitions):
     samples : int
         Coalitions to ask about, besides none and all; with 2ᵐ - 2 or more of them the values are
         exact.
-    seed : int, optional
+    seed : int
         Of the draw.
     draw : callable
         Gives masks and weights, as `coalitions` does.
@@ -211,7 +229,7 @@ def kernel_shap(game, m, samples=1_024, seed=None, draw=coalitions):
     return np.concatenate([first, [everybody - none - first.sum(axis=0)]])
 
 
-def lime(game, m, samples=1_000, width=0.25, ridge=1.0, seed=None):
+def lime(game, m, samples=1_000, width=0.25, ridge=1.0, seed=0):
     """The slopes of a linear model that does as the game does, near where all are shown.
 
     Parameters
@@ -226,7 +244,7 @@ def lime(game, m, samples=1_000, width=0.25, ridge=1.0, seed=None):
         How far "near" reaches, in cosine distance from the mask that shows all.
     ridge : float
         Penalty on the squared slopes.
-    seed : int, optional
+    seed : int
         Of the draw.
 
     Returns
@@ -386,12 +404,17 @@ class GradCAM:
         self.f, self.layer = f, layer
 
     def attribute(self, x, target):
-        """One map a sample, (N, h, w), never below 0.
+        """One map a sample.
 
         Parameters
         ----------
         x, target
             As for `saliency`.
+
+        Returns
+        -------
+        Tensor (N, h, w)
+            Never below 0.
         """
         seen = []
         hook = self.layer.register_forward_hook(lambda layer, given, maps: seen.append(maps))
@@ -461,13 +484,6 @@ def _game(game):
     return {"game": played}
 
 
-def _order(order):
-    order = np.asarray(order)
-    if order.ndim != 1 or not np.array_equal(np.sort(order), np.arange(len(order))):
-        raise ValueError(f"order names each player once, 0 to {len(order) - 1}, got {order}")
-    return {"order": order}
-
-
 def _network(f):
     def asked(x):
         answers = f(x)
@@ -492,6 +508,7 @@ def _attention(weights):
             raise ValueError(f"weights has (B, heads, T, T) a layer, got {tuple(layer.shape)}")
 
 
+EACH_ONCE = "(np.sort(order) == np.arange(M)).all()  # order names each player once"
 hide_columns = checked(x="M real", background="B M real")(hide_columns)
 hide_words = checked(_words)(hide_words)
 hide_segments = checked(_segments, picture="C H W labels", segments="H W labels")(hide_segments)
@@ -499,7 +516,7 @@ hide_modalities = checked(_complete)(hide_modalities)
 shapley = checked("m <= 16  # all 2 ** m coalitions are asked about", _game, m="1 or more")(shapley)
 kernel_shap = checked(_game, m="2 or more", samples="2 or more")(kernel_shap)
 lime = checked(_game, m="1 or more", samples="2 or more", width="above 0", ridge="above 0")(lime)
-deletion_curve = checked(_game, _order)(deletion_curve)
+deletion_curve = checked(_game, EACH_ONCE, order="M labels")(deletion_curve)
 saliency = checked(_network, _asked)(saliency)
 smooth_grad = checked(_asked, noise="0 or more", samples="1 or more")(smooth_grad)
 guard(IntegratedGradients, "__init__", _network, steps="1 or more")

@@ -46,6 +46,10 @@ def tfidf(
     ------
     ValueError
         If there is no text, or no word is left.
+
+    References
+    ----------
+    Spärck Jones (1972), doi:10.1108/eb026526.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -57,9 +61,16 @@ def tfidf(
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
-    """Pictures (n, height, width, ...) as rows of pixels (n, d), in 0 to 1.
+    """Pictures as rows of pixels, in 0 to 1.
 
-    Integers are taken as 0 to 255; floats stay as they are.
+    Parameters
+    ----------
+    images : array of shape (n, height, width, ...)
+        Integers are taken as 0 to 255; floats stay as they are.
+
+    Returns
+    -------
+    array of shape (n, d)
 
     Raises
     ------
@@ -78,6 +89,14 @@ def summary(sequences: Sequence[np.ndarray]) -> np.ndarray:
 
     A row holds the mean and the standard deviation over time of every coefficient, and how much
     it rises from the first half to the second.
+
+    Parameters
+    ----------
+    sequences : sequence of arrays (T, d)
+
+    Returns
+    -------
+    array of shape (n, 3 d)
 
     Raises
     ------
@@ -270,6 +289,10 @@ def mfcc(wave, rate, coefficients=13, bands=64):
     -------
     array of shape (T, coefficients)
         The orthonormal cosine transform of `mel` over its bands, row by row.
+
+    References
+    ----------
+    Davis and Mermelstein (1980), doi:10.1109/TASSP.1980.1163420.
     """
     loud = mel(wave, rate, bands)
     waves = np.outer(np.arange(coefficients), np.arange(bands) + 0.5)
@@ -291,16 +314,9 @@ def _vocabulary(texts, split):
     return {"texts": texts}
 
 
-def _power(power):
-    power = np.asarray(power, dtype=float)
-    if power.size == 0 or not (np.isfinite(power).all() and power.min() >= 0):
-        raise ValueError(f"power is 0 or more, with no NaN, and not empty; shape {power.shape}")
-    return {"power": power}
-
-
 guard(Vocabulary, "__init__", _vocabulary)
 power_spectrum = checked(wave="samples real", size="2 or more", hop="1 or more")(power_spectrum)
 mel_filters = checked(rate="above 0", size="2 or more", bands="1 or more")(mel_filters)
-decibels = checked(_power)(decibels)
+decibels = checked("power.size > 0", "power.min() >= 0", power="... real")(decibels)
 mel = checked("rate >= 40  # a frame of less is empty")(mel)
 mfcc = checked("1 <= coefficients <= bands")(mfcc)

@@ -19,18 +19,19 @@ COLOURS = {
 }
 MARKERS = {"image": "s", "text": "^", "sound": "o", "fused": "D", "table": "P", "baseline": "x"}
 
-STYLE = "mmlearn.figures"  # figures.mplstyle, which stands beside this file
-
-
-def use_style() -> None:
-    """Give matplotlib the book's style."""
-    from matplotlib import style
-
-    style.use(STYLE)
+STYLE = "mmlearn.figures"  # figures.mplstyle, which stands beside this file; `start` sets it
 
 
 def title_of(fig: Figure) -> str:
     """The figure's message: its suptitle, else the first title among its axes, on one line.
+
+    Parameters
+    ----------
+    fig : matplotlib Figure
+
+    Returns
+    -------
+    str
 
     Raises
     ------
@@ -49,6 +50,16 @@ def title_of(fig: Figure) -> str:
 def describe(fig: Figure, alt: str) -> str:
     """What somebody hears who cannot see the figure: its message, then what it shows.
 
+    Parameters
+    ----------
+    fig : matplotlib Figure
+    alt : str
+        What it shows, in words.
+
+    Returns
+    -------
+    str
+
     Raises
     ------
     ValueError
@@ -60,7 +71,18 @@ def describe(fig: Figure, alt: str) -> str:
 
 
 def render(fig: Figure, kind: str = "png") -> bytes:
-    """The figure as an image file, closed afterwards so that it is not shown twice."""
+    """The figure as an image file, closed afterwards so that it is not shown twice.
+
+    Parameters
+    ----------
+    fig : matplotlib Figure
+    kind : str
+        A format that matplotlib writes: ``png``, ``webp``.
+
+    Returns
+    -------
+    bytes
+    """
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmlearn.checks import guard
+from mmlearn.checks import guard, refuse
 from mmlearn.encoders import Tokens, TransformerBlock, mlp
 
 
@@ -45,8 +45,6 @@ class Fusion(nn.Module):
 
     def __init__(self, widths, width):
         super().__init__()
-        if not widths or width < 1 or min(widths.values()) < 1:
-            raise ValueError(f"widths and width are 1 or more, got {widths} and {width}")
         self.widths, self.width = dict(sorted(widths.items())), width
 
     def __call__(self, encoded, present):
@@ -91,6 +89,10 @@ class Sum(Fusion):
     widths : dict of int
     width : int
         See `Fusion`.
+
+    References
+    ----------
+    Document 002, section 4.
     """
 
     def __init__(self, widths, width):
@@ -117,6 +119,10 @@ class EarlyFusion(Fusion):
         See `Fusion`.
     hidden : int, optional
         Numbers between two layers; with None there is one layer, and nothing nonlinear.
+
+    References
+    ----------
+    Snoek, Worring and Smeulders (2005), doi:10.1145/1101149.1101236, on early and late.
     """
 
     def __init__(self, widths, width, hidden=None):
@@ -145,6 +151,10 @@ class LateFusion(Fusion):
         Number of classes.
     hidden : int, optional
         Numbers between two layers of each head; with None there is one layer.
+
+    References
+    ----------
+    Kittler, Hatef, Duin and Matas (1998), doi:10.1109/34.667881.
     """
 
     def __init__(self, widths, width, hidden=None):
@@ -213,8 +223,6 @@ class FiLM(Fusion):
 
     def __init__(self, widths, width, base):
         super().__init__(widths, width)
-        if base not in widths or len(widths) < 2:
-            raise ValueError(f"base is one of two or more, got {base!r} and {list(widths)}")
         others = sum(widths.values()) - widths[base]
         self.base, self.value = base, nn.Linear(widths[base], width)
         self.scale, self.shift = (nn.Linear(others, width, bias=False) for _ in range(2))
@@ -321,7 +329,12 @@ class LowRankFusion(Fusion):
 
 
 class CrossmodalBlock(TransformerBlock):
-    """A Transformer's block whose queries are of one modality and whose keys are of others."""
+    """A Transformer's block whose queries are of one modality and whose keys are of others.
+
+    References
+    ----------
+    As for `CrossmodalAttention`.
+    """
 
     def forward(self, x, others, mask=None):
         """Queries (B, Tq, D), keys (B, Tk, D), and their mask (B, 1, Tk); gives (B, Tq, D)."""
@@ -479,8 +492,6 @@ class ModalityDropout(Fusion):
 
     def __init__(self, fusion, p=0.3):
         super().__init__(fusion.widths, fusion.width)
-        if not 0 <= p <= 1:
-            raise ValueError(f"p is a probability, from 0 to 1, got {p}")
         self.fusion, self.p = fusion, p
 
     def forward(self, encoded, present):
@@ -507,17 +518,12 @@ def _check_encoded(widths, encoded, present):
         raise TypeError(f"a fusion takes Tokens(values, mask) for each modality, got {wrong}")
     for name, (values, mask) in encoded.items():
         if values.ndim != 3 or values.shape[2] != widths[name] or not values.shape[1]:
-            raise ValueError(
-                f"tokens of {name} have shape (B, T, {widths[name]}), T of 1 or more, "
-                f"got {tuple(values.shape)}"
-            )
+            refuse(f"tokens of {name}", f"have shape (B, T, {widths[name]})", tuple(values.shape))
         wanted = {"mask": (mask, values.shape[:2]), "present": (present[name], values.shape[:1])}
         for what, (given, shape) in wanted.items():
             if given.dtype != torch.bool or given.shape != shape:
-                raise ValueError(
-                    f"{what} of {name} is bool, {tuple(shape)}, "
-                    f"got {given.dtype}, {tuple(given.shape)}"
-                )
+                found = f"{given.dtype}, {tuple(given.shape)}"
+                refuse(f"{what} of {name}", f"is bool, {tuple(shape)}", found)
     counts = {name: len(tokens.values) for name, tokens in encoded.items()}
     if len(set(counts.values())) > 1:
         raise ValueError(f"the modalities have unequal numbers of samples, {counts}")
@@ -532,5 +538,8 @@ def _check_somebody(there):
         raise ValueError(f"every modality is missing in samples {rows[:5]} of the batch")
 
 
+guard(Fusion, "__init__", "len(widths) > 0 and min(widths.values()) >= 1", width="1 or more")
+guard(FiLM, "__init__", "base in widths and len(widths) >= 2  # the others scale and shift it")
 guard(LowRankFusion, "__init__", rank="1 or more")
 guard(CrossmodalAttention, "__init__", depth="1 or more", bottleneck="0 or more")
+guard(ModalityDropout, "__init__", p="0 to 1")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from mmlearn.checks import checked
+from mmlearn.checks import checked, refuse
 from mmlearn.runtime import current
 
 
@@ -82,6 +82,10 @@ def mean_interval(values, level=0.95):
     ------
     ValueError
         If there are fewer than two values.
+
+    References
+    ----------
+    Student (1908), doi:10.1093/biomet/6.1.1.
     """
     mean, error = np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))
     half = error * stats.t.ppf((1 + level) / 2, len(values) - 1)
@@ -97,6 +101,10 @@ def confusion(y, guess, k=None):
         True classes and guessed ones, from 0.
     k : int, optional
         Number of classes; by default one more than the largest that occurs.
+
+    Returns
+    -------
+    array of int, shape (k, k)
     """
     k = k or 1 + max(max(y), max(guess))
     table = np.zeros((k, k), int)
@@ -105,10 +113,20 @@ def confusion(y, guess, k=None):
 
 
 def precision_recall_f1(table):
-    """Three arrays of shape (k,) from a confusion table of shape (k, k); 0 where nothing counts.
+    """How right, how complete, and both in one, for each class of a confusion table.
 
     Precision of a class is its share of right ones among those called so, recall among those
     that are so; F1 is the harmonic mean of the two.
+
+    Parameters
+    ----------
+    table : array of shape (k, k)
+        From `confusion`.
+
+    Returns
+    -------
+    precision, recall, f1 : arrays of shape (k,)
+        0 where nothing counts.
     """
     right, true, called = np.diag(table), table.sum(axis=1), table.sum(axis=0)
     precision, recall = right / np.maximum(called, 1), right / np.maximum(true, 1)
@@ -135,14 +153,38 @@ def sweep(y, score):
 
 
 def roc_auc(y, score):
-    """Area under the ROC curve: the chance that a 1 scores above a 0, ties half."""
+    """Area under the ROC curve: the chance that a 1 scores above a 0, ties half.
+
+    Parameters
+    ----------
+    y, score
+        As for `sweep`; both classes occur.
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    Hanley and McNeil (1982), doi:10.1148/radiology.143.1.7063747.
+    """
     _, hits, alarms = sweep(y, score)
     hit_rate, alarm_rate = (np.append(0, c / c[-1]) for c in (hits, alarms))
     return np.sum(np.diff(alarm_rate) * (hit_rate[1:] + hit_rate[:-1]) / 2)
 
 
 def average_precision(y, score):
-    """Mean precision over the samples of class 1, each at the threshold that finds it."""
+    """Mean precision over the samples of class 1, each at the threshold that finds it.
+
+    Parameters
+    ----------
+    y, score
+        As for `sweep`; both classes occur.
+
+    Returns
+    -------
+    float
+    """
     _, hits, alarms = sweep(y, score)
     return np.sum(np.diff(hits, prepend=0) * hits / (hits + alarms)) / hits[-1]
 
@@ -162,6 +204,10 @@ def reliability(p, y, bins=10):
     -------
     promised, true, count : arrays
         Mean probability, share of ones and number of samples of each bin that is not empty.
+
+    References
+    ----------
+    As for `expected_calibration_error`.
     """
     place = np.minimum((p * bins).astype(int), bins - 1)
     count = np.bincount(place)
@@ -175,6 +221,15 @@ def expected_calibration_error(p, y, bins=10):
 
     Parameters are those of `reliability`.
 
+    Parameters
+    ----------
+    p, y, bins
+        As for `reliability`.
+
+    Returns
+    -------
+    float
+
     References
     ----------
     Naeini, Cooper and Hauskrecht (2015), doi:10.1609/aaai.v29i1.9602; Guo et al. (2017),
@@ -185,9 +240,19 @@ def expected_calibration_error(p, y, bins=10):
 
 
 def iou(a, b):
-    """Intersection over union of every box of `a` (n, 4) with every box of `b` (m, 4): (n, m).
+    """Intersection over union of every box of one array with every box of another.
 
     A box is left, top, right, bottom.
+
+    Parameters
+    ----------
+    a, b : arrays of shape (n, 4) and (m, 4)
+        Left, top, right, bottom of each box.
+
+    Returns
+    -------
+    array of shape (n, m)
+        0 to 1.
     """
     corner = np.maximum(a[:, None, :2], b[:, :2])
     size = np.maximum(np.minimum(a[:, None, 2:], b[:, 2:]) - corner, 0)
@@ -197,7 +262,24 @@ def iou(a, b):
 
 
 def match(boxes, scores, truth, threshold=0.5):
-    """Which boxes (n, 4) are hits, of shape (n,): best score first, each true box (m, 4) once."""
+    """Which boxes are hits: best score first, each true box once.
+
+    Parameters
+    ----------
+    boxes : array of shape (n, 4)
+    scores : array of shape (n,)
+    truth : array of shape (m, 4)
+    threshold : float
+        The overlap, by `iou`, that makes a hit.
+
+    Returns
+    -------
+    array of bool, shape (n,)
+
+    References
+    ----------
+    Everingham et al. (2010), doi:10.1007/s11263-009-0275-4.
+    """
     hit, overlap = np.zeros(len(boxes), bool), iou(boxes, truth)
     for i in np.argsort(-scores, kind="stable"):
         if overlap[i].max(initial=0) >= threshold:
@@ -207,9 +289,24 @@ def match(boxes, scores, truth, threshold=0.5):
 
 
 def nms(boxes, scores, threshold=0.5):
-    """Non-maximum suppression: which of the boxes (n, 4) to keep, numbers (k,), best score first.
+    """Non-maximum suppression: which of the boxes to keep.
 
     A box falls if it overlaps by more than the threshold with one of higher score that is kept.
+
+    Parameters
+    ----------
+    boxes : array of shape (n, 4)
+    scores : array of shape (n,)
+    threshold : float
+
+    Returns
+    -------
+    array of int, shape (k,)
+        Numbers of the boxes to keep, best score first.
+
+    References
+    ----------
+    Neubeck and Van Gool (2006), doi:10.1109/ICPR.2006.479.
     """
     overlap, kept = iou(boxes, boxes), np.array([], int)
     for i in np.argsort(-scores, kind="stable"):
@@ -264,6 +361,10 @@ def edit_distance(a, b, swap=1):
     swap : int
         Price of a replacement; the other two cost 1, so with 2 nothing is ever replaced.
 
+    Returns
+    -------
+    int
+
     References
     ----------
     Levenshtein (1966), Soviet Physics Doklady 10; Wagner and Fischer (1974),
@@ -287,13 +388,26 @@ def cer(references, hypotheses, units=list):
         What was said, and what was understood.
     units : callable
         Cuts a text into what is counted.
+
+    Returns
+    -------
+    float
     """
     pairs = [(units(r), units(h)) for r, h in zip(references, hypotheses, strict=True)]
     return sum(edit_distance(r, h) for r, h in pairs) / sum(len(r) for r, _ in pairs)
 
 
 def wer(references, hypotheses):
-    """Word error rate: as `cer`, with words between blanks for characters."""
+    """Word error rate: as `cer`, with words between blanks for characters.
+
+    Parameters
+    ----------
+    references, hypotheses : list of str
+
+    Returns
+    -------
+    float
+    """
     return cer(references, hypotheses, units=str.split)
 
 
@@ -313,6 +427,10 @@ def bleu(references, hypotheses, longest=4):
     longest : int
         Runs of 1 to so many words count.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Papineni et al. (2002), doi:10.3115/1073083.1073135; unsmoothed, so 0 where no run of some
@@ -331,7 +449,23 @@ def bleu(references, hypotheses, longest=4):
 
 
 def rouge_n(references, hypotheses, n=2):
-    """ROUGE-n: F1 of the runs of n words, mean over the texts (Lin 2004)."""
+    """ROUGE-n: F1 of the runs of n words, mean over the texts.
+
+    Parameters
+    ----------
+    references, hypotheses : list of str
+        As for `bleu`.
+    n : int
+        Words in a run.
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    Lin (2004), ROUGE: a package for automatic evaluation of summaries.
+    """
     scores = []
     for r, h in zip(references, hypotheses, strict=True):
         a, b = ngrams(r, n), ngrams(h, n)
@@ -341,6 +475,15 @@ def rouge_n(references, hypotheses, n=2):
 
 def rouge_l(references, hypotheses):
     """ROUGE-L: F1 of the longest run of words common to both, gaps allowed; mean over texts.
+
+    Parameters
+    ----------
+    references, hypotheses : list of str
+        As for `bleu`.
+
+    Returns
+    -------
+    float
 
     References
     ----------
@@ -362,6 +505,10 @@ def recall_at_k(similarity, k, target=None):
     k : int
     target : array of int, shape (queries,), optional
         The right item of each query; by default item i of query i.
+
+    Returns
+    -------
+    float
     """
     rows = np.arange(len(similarity))
     own = similarity[rows, rows if target is None else target]
@@ -378,11 +525,9 @@ def _guard_bootstrap(function):
         columns = [np.asarray(a) for a in arrays]
         lengths = {len(c) for c in columns}
         if len(lengths) != 1 or min(lengths) < 2:
-            raise ValueError(
-                f"bootstrap needs arrays with one number of rows, 2 or more: {lengths}"
-            )
+            refuse("arrays", "have one number of rows, 2 or more", lengths)
         if not 0 < level < 1:
-            raise ValueError(f"level is {level}; it lies between 0 and 1")
+            refuse("level", "lies between 0 and 1", level)
         seed = current().seed if seed is None else seed
         options = {"seed": seed, "level": level, "resamples": resamples}
         value, low, high = function(statistic, *columns, **options)
@@ -400,23 +545,11 @@ def _classes(y, guess, k):
     return {"y": y.astype(int), "guess": guess.astype(int)}
 
 
-def _both(y):
-    if y.min() == y.max():
-        raise ValueError(f"both classes have to occur in y, which is all {y[0]}")
-
-
-def _probabilities(p):
-    if p.min() < 0 or p.max() > 1:
-        raise ValueError(f"probabilities lie between 0 and 1, got {p.min():g} to {p.max():g}")
-
-
 def _boxes(boxes):
     boxes = np.asarray(boxes, dtype=float)
     boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
     if boxes.ndim != 2 or boxes.shape[1] != 4 or (boxes[:, :2] > boxes[:, 2:]).any():
-        raise ValueError(
-            f"boxes (n, 4) are left, top, right, bottom, in this order; got {boxes.shape}"
-        )
+        refuse("boxes", "are (n, 4): left, top, right, bottom, in this order", boxes.shape)
     return boxes
 
 
@@ -454,17 +587,11 @@ def _texts(references, hypotheses):
         )
 
 
-def _queries(similarity, target):
-    n, m = similarity.shape
-    target = np.arange(n) if target is None else np.asarray(target)
-    if target.shape != (n,) or target.min() < 0 or target.max() >= m:
-        raise ValueError(f"target is one item of {m} for each of {n} queries, got {target}")
-    return {"target": target}
-
-
-ranked = checked(score="n real", y="n 0/1")
-ranked_of_both = checked(_both, score="n real", y="n 0/1")
-promises = checked(_probabilities, p="n real", y="n 0/1")
+RANKED = {"score": "n real", "y": "n 0/1"}
+OWN = "target is not None or queries <= items  # else a query has no item of its own"
+GIVEN = "target is None or 0 <= target.min() and target.max() < items"
+ranked_of_both = checked("y.min() < y.max()  # both classes have to occur in y", **RANKED)
+promises = checked("0 <= p.min() and p.max() <= 1  # p holds probabilities", p="n real", y="n 0/1")
 
 bootstrap = _guard_bootstrap(bootstrap)
 mean_interval = checked("n >= 2  # values of one run have no interval", values="n real")(
@@ -472,7 +599,7 @@ mean_interval = checked("n >= 2  # values of one run have no interval", values="
 )
 confusion = checked(_classes)(confusion)
 precision_recall_f1 = checked(table="k k real")(precision_recall_f1)
-sweep = ranked(sweep)
+sweep = checked(**RANKED)(sweep)
 roc_auc, average_precision = ranked_of_both(roc_auc), ranked_of_both(average_precision)
 reliability = promises(reliability)
 expected_calibration_error = promises(expected_calibration_error)
@@ -481,4 +608,6 @@ match = checked(_scored, threshold="above 0 to 1")(match)
 nms = checked(_rivals, threshold="above 0 to 1")(nms)
 mean_average_precision = checked(_pictures)(mean_average_precision)
 cer, wer, bleu, rouge_n, rouge_l = map(checked(_texts), (cer, wer, bleu, rouge_n, rouge_l))
-recall_at_k = checked("1 <= k <= items", _queries, similarity="queries items real")(recall_at_k)
+recall_at_k = checked(
+    "1 <= k <= items", OWN, GIVEN, similarity="queries items real", target="queries labels"
+)(recall_at_k)

@@ -61,15 +61,34 @@ def cca(X, Y, dims, ridge=1e-3):
 
 
 def scores(a, b, scale):
-    """Cosine of each row of a with each row of b, times a scale: (n, D), (m, D) to (n, m)."""
+    """Cosine of each row of a with each row of b, times a scale.
+
+    Parameters
+    ----------
+    a, b : Tensor (n, D) and (m, D)
+    scale : float or Tensor
+
+    Returns
+    -------
+    Tensor (n, m)
+    """
     a = a * (scale / a.norm(dim=1, keepdim=True).clamp(min=1e-8))
     return a @ F.normalize(b, dim=1).T
 
 
 def positives(log_p, label=None):
-    """Mean over rows of the mean over the columns that belong to a row, (n, n) to a number.
+    """Mean over rows of the mean over the columns that belong to a row.
 
     Column i belongs to row i; with labels, (n,), every column of an equal label does.
+
+    Parameters
+    ----------
+    log_p : Tensor (n, n)
+    label : Tensor (n,), optional
+
+    Returns
+    -------
+    Tensor
     """
     if label is None:
         return log_p.diagonal().mean()
@@ -302,48 +321,27 @@ def _in_full(function):
     return guarded
 
 
-def _label(a, label):
-    label = None if label is None else torch.as_tensor(label, device=a.device)
-    if label is not None and label.shape != (len(a),):
-        raise ValueError(f"one label a sample, ({len(a)},), got {tuple(label.shape)}")
-    return {"label": label}
-
-
-def _labels(queries, label):
-    return _label(queries, label)
-
-
-def _bandwidths(bandwidths):
-    if torch.is_tensor(bandwidths):
-        good = bandwidths.ndim == 1 and bandwidths.numel()
-    else:
-        good = len(bandwidths) and all(0 < h < math.inf for h in bandwidths)
-    if not good:
-        raise ValueError(f"bandwidths are positive numbers, one or more, got {bandwidths}")
-
-
 def _tables(X, Y, ridge):
     if not ridge and any(np.linalg.matrix_rank(Z - Z.mean(axis=0)) < Z.shape[1] for Z in (X, Y)):
         raise ValueError("a column is a combination of others: take them out, or give a ridge")
 
 
 POSITIVE = "one positive number"
-PAIRS = {"a": "n D float", "b": "n D float"}
+PAIRS = {"a": "n D float", "b": "n D float", "scale": POSITIVE, "label": "n int"}
+QUERIES = {"queries": "n D float", "keys": "n D float", "label": "n int"}
 DOMAINS = {"a": "n D float", "b": "m D float"}
+BANDWIDTHS = "len(bandwidths) > 0", "0 < min(bandwidths) and max(bandwidths) < np.inf"
 
 cca = checked("1 <= dims <= min(p, q)", "0 <= ridge < np.inf", _tables, X="n p real", Y="n q real")(
     cca
 )
 guard(CLIPLoss, "__init__", temperature=POSITIVE)
-info_nce = checked(_labels, queries="n D float", keys="n D float", temperature=POSITIVE)(
-    _in_full(info_nce)
-)
-clip_loss = checked(_label, **PAIRS, scale=POSITIVE)(_in_full(clip_loss))
-siglip_loss = checked(_label, **PAIRS, scale=POSITIVE)(_in_full(siglip_loss))
+info_nce = checked(**QUERIES, temperature=POSITIVE)(_in_full(info_nce))
+clip_loss, siglip_loss = (checked(**PAIRS)(_in_full(loss)) for loss in (clip_loss, siglip_loss))
 coral_loss = checked("min(n, m) >= 2  # one row, in a or b, has no covariance", **DOMAINS)(
     _in_full(coral_loss)
 )
-mmd_loss = checked(_bandwidths, **DOMAINS)(_in_full(mmd_loss))
+mmd_loss = checked(*BANDWIDTHS, **DOMAINS)(_in_full(mmd_loss))
 knowledge_distillation_loss = checked(
     student="n k float", teacher="n k float", temperature=POSITIVE
 )(_in_full(knowledge_distillation_loss))

@@ -76,13 +76,27 @@ def logistic_loss(w, X, y, l2):
         Labels, 0 or 1.
     l2 : float
         Strength of the penalty, 0 or more.
+
+    Returns
+    -------
+    float
     """
     z = X @ w
     return np.mean(np.logaddexp(0, z) - y * z) + l2 / 2 * w @ w
 
 
 def logistic_gradient(w, X, y, l2):
-    """Gradient of `logistic_loss` with respect to `w`, of shape (d,)."""
+    """Gradient of `logistic_loss` with respect to `w`.
+
+    Parameters
+    ----------
+    w, X, y, l2
+        As for `logistic_loss`.
+
+    Returns
+    -------
+    array of shape (d,)
+    """
     p = expit(X @ w)
     return X.T @ (p - y) / len(y) + l2 * w
 
@@ -92,6 +106,11 @@ def logistic_curvature(X, l2):
 
     The second derivative is ``X.T @ diag(p * (1 - p)) @ X / n + l2``, and ``p * (1 - p)`` lies
     between 0 and 1/4.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+    l2 : float
 
     Returns
     -------
@@ -114,6 +133,10 @@ def batches(n, B, rng):
     Yields
     ------
     array of at most B integers
+
+    References
+    ----------
+    Robbins and Monro (1951), doi:10.1214/aoms/1177729586.
     """
     while True:
         order = rng.permutation(n)
@@ -175,6 +198,11 @@ class Momentum:
 
 class AdaGrad:
     """Each weight's step is divided by the root of its squared gradients' sum.
+
+    Parameters
+    ----------
+    eps : float
+        Keeps the divisor above zero.
 
     References
     ----------
@@ -246,17 +274,52 @@ class Adam:
 
 
 def step_decay(t, every, factor):
-    """Share of the first step size at step `t`: times `factor` after `every` so many steps."""
+    """Share of the first step size at step `t`: times `factor` after `every` so many steps.
+
+    Parameters
+    ----------
+    t : int or array of int
+        Steps, from 0.
+    every : int
+        Steps from one cut to the next.
+    factor : float
+
+    Returns
+    -------
+    float or array, shaped as t
+    """
     return factor ** (t // every)
 
 
 def exponential_decay(t, factor):
-    """Share of the first step size at step `t`: times `factor` after each step."""
+    """Share of the first step size at step `t`: times `factor` after each step.
+
+    Parameters
+    ----------
+    t : int or array of int
+        Steps, from 0.
+    factor : float
+
+    Returns
+    -------
+    float or array, shaped as t
+    """
     return factor**t
 
 
 def cosine_decay(t, total):
     """Share of the first step size at step `t`: half a wave down to 0 at `total`.
+
+    Parameters
+    ----------
+    t : int or array of int
+        Steps, from 0.
+    total : int
+        Steps in all; no t is past it.
+
+    Returns
+    -------
+    float or array, shaped as t
 
     References
     ----------
@@ -266,7 +329,21 @@ def cosine_decay(t, total):
 
 
 def warm_up(t, total, first):
-    """Share of the full step size at step `t`: a line from `first` to 1 at `total`, then 1."""
+    """Share of the full step size at step `t`: a line from `first` to 1 at `total`, then 1.
+
+    Parameters
+    ----------
+    t : int or array of int
+        Steps, from 0.
+    total : int
+        Steps until the full size is reached.
+    first : float
+        Share at step 0.
+
+    Returns
+    -------
+    float or array, shaped as t
+    """
     return first + (1 - first) * np.minimum(t / total, 1)
 
 
@@ -279,15 +356,6 @@ def _descent(gradient, w):
         raise ValueError(f"the gradient is shaped like w, {w.shape}, got {shape}")
 
 
-def _rule(w, g, step):
-    w, g = np.asarray(w, dtype=float), np.asarray(g, dtype=float)
-    if g.shape != w.shape:
-        raise ValueError(f"the gradient is shaped like w, {w.shape}, got {g.shape}")
-    if not np.isfinite(step).all():
-        raise ValueError(f"step is a number, got {step}")
-    return {"w": w, "g": g}
-
-
 def _walk(steps):
     steps = np.asarray(steps, dtype=float)
     if steps.ndim == 0:
@@ -295,13 +363,8 @@ def _walk(steps):
     return {"steps": steps}
 
 
-def _cosine(t, total):
-    t = np.asarray(t)
-    if not (total > 0 and ((t >= 0) & (t <= total)).all()):
-        raise ValueError(f"t runs from 0 to total, {total}; past it the wave would rise again")
-    return {"t": t}
-
-
+LIKE_W = "g.shape == w.shape  # the gradient is shaped like w"
+IN_WAVE = "0 <= t.min() and t.max() <= total  # past it the wave would rise again"
 logistic = checked(X="n d real", w="d array", y="n 0/1", l2="0 or more")
 
 finite_difference = checked(w="... array")(finite_difference)
@@ -316,5 +379,5 @@ guard(Momentum, "__init__", beta="0 to below 1")
 guard(RMSProp, "__init__", beta="0 to below 1")
 guard(Adam, "__init__", beta1="0 to below 1", beta2="0 to below 1")
 for _kind in (Momentum, AdaGrad, RMSProp, Adam):
-    guard(_kind, "__call__", _rule)
-cosine_decay = checked(_cosine)(cosine_decay)
+    guard(_kind, "__call__", LIKE_W, "np.isfinite(step).all()", w="... array", g="... array")
+cosine_decay = checked(IN_WAVE, t="... labels", total="above 0")(cosine_decay)

@@ -2,7 +2,7 @@
 
 The definitions stand on the book's pages as they stand here, so types and shapes are in the
 docstrings, not in annotations. What is random draws from torch's generator, so `mm.start` seeds
-it, unless a generator is given.
+it.
 """
 
 # mypy: allow-untyped-defs
@@ -314,6 +314,10 @@ def votes(f, x, noise, samples, batch=1_000):
     -------
     Tensor (K,)
         Whole numbers that add up to `samples`.
+
+    References
+    ----------
+    As for `certified_radius`.
     """
     counts = 0
     for first in range(0, samples, batch):

@@ -1,8 +1,7 @@
-"""Where a chapter runs: the profile, the seed, the device, and a doctor for all of it."""
+"""Where a chapter runs: the profile, the seed, the sizes, the device."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import random
@@ -11,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mmlearn.checks import refuse
 
 if TYPE_CHECKING:
     import torch
@@ -55,10 +56,24 @@ _current: Run | None = None
 
 
 def resolve_profile(profile: str | None = None) -> str:
-    """The profile asked for, else that of ``MMLEARN_PROFILE``, else ``default``."""
+    """The profile asked for, else that of ``MMLEARN_PROFILE``, else ``default``.
+
+    Parameters
+    ----------
+    profile : str, optional
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If it is none of ``smoke``, ``default`` and ``full``.
+    """
     chosen = profile or os.environ.get("MMLEARN_PROFILE") or "default"
     if chosen not in PROFILES:
-        raise ValueError(f"profile is {chosen!r}; it is one of {', '.join(PROFILES)}")
+        refuse("profile", f"is one of {', '.join(PROFILES)}", repr(chosen))
     return chosen
 
 
@@ -102,9 +117,9 @@ def start(
     _current = Run(chosen, seed, null, {name: v[index] for name, v in sizes.items()})
     seed_everything(seed)
     if in_notebook():
-        from mmlearn.figures import use_style
+        from matplotlib import style
 
-        use_style()
+        style.use("mmlearn.figures")  # figures.mplstyle
     return _current
 
 
@@ -137,6 +152,10 @@ def exercise_seed(student: str | None = None) -> int:
     student : str or None
         A student's id; None takes it from ``MMLEARN_STUDENT``, which a copy made for a class
         sets. Grading takes it from the class list.
+
+    Returns
+    -------
+    int
     """
     name = os.environ.get("MMLEARN_STUDENT", "") if student is None else student
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
@@ -158,64 +177,3 @@ def cpu_processes() -> bool:
 
     shared = torch.accelerator.is_available() and not torch.backends.mps.is_available()
     return "LOCAL_RANK" in os.environ and not shared
-
-
-def autocast() -> contextlib.AbstractContextManager:
-    """Mixed precision on a GPU that has it; full precision on the CPU."""
-    import torch
-
-    if device().type != "cuda":
-        return contextlib.nullcontext()
-    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.autocast("cuda", dtype=dtype)
-
-
-def doctor() -> int:
-    """Print what this machine has, and what to do about what is missing.
-
-    Returns
-    -------
-    int
-        0 if every chapter can run here, else 1.
-    """
-    import importlib.metadata
-    import platform
-
-    ok = True
-
-    def line(good: bool, name: str, found: str, remedy: str = "") -> None:
-        nonlocal ok
-        ok = ok and good
-        print(f"{'ok ' if good else 'NO '} {name:<14} {found}" + ("" if good else f"  → {remedy}"))
-
-    line(sys.version_info >= (3, 11), "python", platform.python_version(), "install 3.11 or newer")
-    line(True, "machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores")
-    for package in _needs():
-        try:
-            line(True, package, importlib.metadata.version(package))
-        except importlib.metadata.PackageNotFoundError:
-            line(False, package, "missing", f"pip install {package}")
-    try:
-        line(True, "device", str(device()))
-    except ImportError as error:
-        line(False, "device", str(error), "mend the package above first")
-    threads = os.environ.get("OMP_NUM_THREADS", "as many as cores")
-    line(True, "threads", f"{threads} (OMP_NUM_THREADS=1 is fastest for the small models here)")
-    from mmlearn import data
-
-    for good, name, found, remedy in data.health():
-        line(good, name, found, remedy)
-    print("Everything is here." if ok else "Mend the lines marked NO, then call doctor again.")
-    return 0 if ok else 1
-
-
-def _needs() -> list[str]:
-    """The distributions that mmlearn-book declares, by name."""
-    import importlib.metadata
-    import re
-
-    try:
-        declared = importlib.metadata.requires("mmlearn-book") or []
-    except importlib.metadata.PackageNotFoundError:
-        declared = ["numpy", "scikit-learn", "torch", "matplotlib"]
-    return [re.split(r"[ <>=!~;\[]", d)[0] for d in declared if "extra ==" not in d]

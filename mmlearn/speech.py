@@ -159,6 +159,10 @@ def greedy_decode(log_probs, lengths, blank=0):
     Returns
     -------
     list of N lists of int
+
+    References
+    ----------
+    Graves, Fernández, Gomez and Schmidhuber (2006), doi:10.1145/1143844.1143891, section 3.2.
     """
     found = []
     for path, length in zip(log_probs.argmax(dim=2).T, lengths, strict=True):

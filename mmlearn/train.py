@@ -24,6 +24,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from torch.utils.data import DataLoader, Sampler, default_collate
 from tqdm.auto import tqdm
 
+from mmlearn.checks import refuse
 from mmlearn.data import Batch
 from mmlearn.data import collate as collate_samples
 from mmlearn.runtime import cpu_processes, current, seed_everything
@@ -294,19 +295,17 @@ def _samples(data: Any, name: str) -> Any:
 
 def _check(n: int, batch: int, epochs: int, patience: int | None, val: Any, processes: int) -> None:
     if epochs < 1:
-        raise ValueError(f"epochs is 1 or more, got {epochs}")
+        refuse("epochs", "is 1 or more", epochs)
     _divides(batch, processes)
     if batch > n:
-        raise ValueError(
-            f"batch is {batch}, but train has {n} samples; give a batch of {n} or less"
-        )
+        refuse("batch", f"is at most {n}, as many samples as train has", batch)
     if patience is not None and (val is None or patience < 1):
         raise ValueError(f"patience is 1 or more and needs val, got {patience} and val={val}")
 
 
 def _divides(batch: int, processes: int) -> None:
     if batch < 1 or batch % processes:
-        raise ValueError(f"batch is a positive multiple of the {processes} processes, got {batch}")
+        refuse("batch", f"is a positive multiple of the {processes} processes", batch)
 
 
 def _collate(data: Any, collate: Callable | None) -> Callable:

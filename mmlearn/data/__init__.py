@@ -109,6 +109,11 @@ def load(name: str, **options: Any) -> Dataset:
 def fetch(names: Sequence[str] = ()) -> None:
     """Fetch data sets and encoders by name, all of them by default; say what was done.
 
+    Parameters
+    ----------
+    names : sequence of str
+        Of `names`; all of them by default.
+
     Raises
     ------
     ValueError
@@ -125,7 +130,23 @@ def fetch(names: Sequence[str] = ()) -> None:
 
 
 def card(name: str) -> str:
-    """The card of a data set or encoder: what it is, from whom, its licence, its limits."""
+    """The card of a data set or encoder: what it is, from whom, its licence, its limits.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+
+    Returns
+    -------
+    str
+        Markdown.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
     _entries([name])
     return (store.DATA / f"{name}.md").read_text(encoding="utf-8")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mmlearn.checks import refuse
 from mmlearn.data import store, unpack
 from mmlearn.data.samples import Dataset, Pictures
 
@@ -55,11 +56,21 @@ def reviews(domain: str | None = None) -> Dataset:
 
     Groups: ``domain`` (movie, amazon, nyt, tweets), ``rating`` (-4 to 4, the raters' mean) and
     ``document``. Texts rated exactly 0 are left out.
+
+    Parameters
+    ----------
+    domain : str, optional
+        One of the four; all of them by default.
+
+    Raises
+    ------
+    ValueError
+        If the domain is unknown.
     """
     text, rating, domains, document = _read("reviews", "text", "rating", "domain", "document")
     known = list(dict.fromkeys(domains.tolist()))
     if domain is not None and domain not in known:
-        raise ValueError(f"domain is {domain!r}; it is one of {', '.join(known)}")
+        refuse("domain", f"is one of {', '.join(known)}", repr(domain))
     groups = {"domain": domains, "rating": rating, "document": document}
     label = (rating > 0).astype(int)
     every = Dataset("reviews", {"text": text}, label, ["negative", "positive"], groups)
@@ -70,6 +81,16 @@ def newsgroups(topics: Sequence[str] | None = None) -> Dataset:
     """Messages to 20 newsgroups: ``text``, lower-cased, letters only; all topics, or some.
 
     Group: ``part`` (train or test, by date).
+
+    Parameters
+    ----------
+    topics : list of str, optional
+        In the order of their labels; by default all, sorted.
+
+    Raises
+    ------
+    ValueError
+        If a topic is unknown.
     """
     return _cachopo("newsgroups", topics)
 
@@ -78,6 +99,16 @@ def reuters8(topics: Sequence[str] | None = None) -> Dataset:
     """Reuters' news of 1987 on 8 topics: ``text``, lower-cased, letters only.
 
     Group: ``part`` (train or test, by date).
+
+    Parameters
+    ----------
+    topics : list of str, optional
+        In the order of their labels; by default all, sorted.
+
+    Raises
+    ------
+    ValueError
+        If a topic is unknown.
     """
     return _cachopo("reuters8", topics)
 
@@ -145,9 +176,9 @@ def emoji(
         ``subcategory`` (96) and ``style``.
     """
     if not styles or isinstance(styles, str) or set(styles) - set(STYLES):
-        raise ValueError(f"styles is {styles!r}; it is a list of some of {', '.join(STYLES)}")
+        refuse("styles", f"is a list of some of {', '.join(STYLES)}", repr(styles))
     if language not in LANGUAGES:
-        raise ValueError(f"language is {language!r}; it is one of {', '.join(LANGUAGES)}")
+        refuse("language", f"is one of {', '.join(LANGUAGES)}", repr(language))
     pixels = np.concatenate([_over(drawn, background) for drawn in _read("emoji", *styles)])
     name, category, subcategory, character = _read(
         "emoji", f"name_{language}", "category", "subcategory", "character"

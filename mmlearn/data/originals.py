@@ -64,7 +64,17 @@ def _downloading(name: str, instead: str) -> Iterator[Path]:
 def newsgroups_original(topics: Sequence[str] | None = None, remove: Sequence[str] = ()) -> Dataset:
     """20 Newsgroups as written: ``text`` with headers, quotes and signatures; group ``part``.
 
-    `remove` takes any of ``headers``, ``footers`` and ``quotes`` away.
+    Parameters
+    ----------
+    topics : list of str, optional
+        All 20 by default.
+    remove : list of str
+        What is taken away: any of ``headers``, ``footers`` and ``quotes``.
+
+    Raises
+    ------
+    DataError
+        Outside the full profile, or if it cannot be downloaded. So do all loaders of this module.
     """
     from sklearn.datasets import fetch_20newsgroups
 

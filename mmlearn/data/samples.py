@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mmlearn.checks import refuse
 from mmlearn.runtime import current
 
 if TYPE_CHECKING:
@@ -62,7 +63,17 @@ class Dataset:
         return {**{k: v[i] for k, v in self.inputs.items()}, "label": int(self.label[i])}
 
     def subset(self, index: Any) -> Dataset:
-        """The samples at `index`: positions, a mask of n booleans or a slice."""
+        """The samples at `index`.
+
+        Parameters
+        ----------
+        index : ndarray or slice
+            Positions, a mask of n booleans or a slice.
+
+        Returns
+        -------
+        Dataset
+        """
         rows = np.arange(len(self))[index]
         return replace(
             self,
@@ -199,7 +210,7 @@ def _cut(
         chosen = np.isin(dataset.groups[by][rows], list(part))
         return rows[~chosen], rows[chosen]
     if not 0 <= part < 1:
-        raise ValueError(f"{name} is {part}; a share is at least 0 and less than 1")
+        refuse(name, "is a share, 0 to below 1", part)
     if part == 0:
         return rows, rows[:0]
     if by is not None:
@@ -265,6 +276,11 @@ def pair(first: Dataset, second: Dataset, seed: int | None = None) -> Dataset:
         With other modalities and equal classes; `first` gives the samples and their groups.
     seed : int, optional
         Of the draw; the run's by default.
+
+    Returns
+    -------
+    Dataset
+        As long as `first`, with its labels and groups and the modalities of both.
 
     Raises
     ------

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmlearn.checks import refuse
 from mmlearn.data import espeak, store, unpack
 from mmlearn.data.samples import Dataset
 
@@ -81,9 +82,9 @@ def voices(
         raise ValueError(f"no voice is called {', '.join(unknown)}; there are: {', '.join(known)}")
     for name, numbers, low, high in (("speeds", speeds, 80, 450), ("pitches", pitches, 0, 99)):
         if not all(low <= number <= high for number in numbers):
-            raise ValueError(f"{name} is {tuple(numbers)}; each is from {low} to {high}")
+            refuse(name, f"are from {low} to {high}", tuple(numbers))
     if not 1_000 <= rate <= 48_000:
-        raise ValueError(f"rate is {rate}; it is from 1,000 to 48,000 samples a second")
+        refuse("rate", "is from 1,000 to 48,000 samples a second", rate)
 
     order = list(itertools.product(variants, speeds, pitches, words))
     utterances = [[f"{language}+{voice}", *others] for voice, *others in order]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from mmlearn.checks import refuse
 from mmlearn.data.datasets import emoji
 from mmlearn.data.samples import Dataset, Pictures
 from mmlearn.runtime import current
@@ -65,7 +66,7 @@ def world(
         If the information is unknown, a size is less than 1, `noise` negative, or `flips` no share.
     """
     if information not in INFORMATION:
-        raise ValueError(f"information is {information!r}; it is one of {', '.join(INFORMATION)}")
+        refuse("information", f"is one of {', '.join(INFORMATION)}", repr(information))
     if min(n, d) < 1:
         raise ValueError(f"n and d are 1 or more, got {n} and {d}")
     if not (noise >= 0 and 0 <= flips <= 1):

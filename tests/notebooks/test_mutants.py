@@ -82,9 +82,6 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
         ): "both axes are turned, in any order",
         ("mmlearn.speech.greedy_decode", "True", "False"): "lengths are checked before",
     },
-    "4_fusion/case_dialogue": {
-        ("mmlearn.speech.greedy_decode", "True", "False"): "lengths are checked before",
-    },
     "4_fusion/language_models_that_see": {
         ("mmlearn.encoders.Resampler", "0", "1"): "any number will do in the padding",
     },
@@ -123,9 +120,6 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str], str]] = {
     "4_fusion/gates_and_tensors": {
         (f"mmlearn.fusion.{name}", "True", "False"): "as many layers as modalities or pairs"
         for name in ("MultiplicativeInteraction", "FiLM", "GatedMultimodalUnit", "LowRankFusion")
-    },
-    "4_fusion/case_visual_questions": {
-        ("mmlearn.fusion.FiLM", "True", "False"): "one vector for each modality",
     },
     "7_trust/explaining_any_model": {
         ("mmlearn.explain.coalitions", "1", "2"): "shares are put in proportion to their sum",

@@ -16,6 +16,7 @@ def small(n):
 @checked(
     small,
     "n < 9 and B == 2  # as it is here",
+    "last is None or last.ndim != 2", "(y == 1).any() and 0 < y.max() < B  # one counts",
     x="B T float", mask="B T bool", wide="2B 1", last="... T", rows="N? int",
     state=["B", "B T"], kind=("a", "b"), n="0 or more", y="B -1/1", z="k k real",
 )  # fmt: skip
@@ -54,6 +55,8 @@ X = torch.ones(2, 3)
         ({"kind": "c"}, ValueError, "kind is one of a, b, got 'c'"),
         ({"n": -1}, ValueError, "n is 0 or more, got -1"),
         ({"n": float("nan")}, ValueError, "n is 0 or more, got nan"),
+        ({"last": X}, ValueError, r"last.ndim != 2 has to hold, got last=(?s:.*), last.ndim=2$"),
+        ({"y": [-1, -1]}, ValueError, r"got y=\[-1 -1\], y.max\(\)=-1, B=2; one"),
         ({"n": 9}, ValueError, "n < 9 and B == 2 has to hold, got n=9, B=2; as it is here"),
         ({"y": [1, 0]}, ValueError, r"y: labels are -1 or 1, got \[0 1\]"),
         ({"y": [1]}, ValueError, r"y has shape \(2,\), got \(1,\)"),

@@ -90,8 +90,8 @@ def test_split_by_named_groups(toy):
     ("options", "message"),
     [
         ({"by": "speaker"}, "no group 'speaker'; its groups: id, voice"),
-        ({"test": 1.5}, "test is 1.5; a share"),
-        ({"test": -0.1}, "test is -0.1; a share"),
+        ({"test": 1.5}, "test is a share, 0 to below 1, got 1.5"),
+        ({"test": -0.1}, "test is a share.*got -0.1"),
         ({"test": 0.01}, "cannot cut toy class by class, of which it has {'a': 60"),
         ({"test": [3]}, "say with by="),
         ({"test": [9], "by": "voice"}, r"not a list of values of 'voice': \[0, 1"),

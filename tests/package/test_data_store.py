@@ -340,7 +340,8 @@ def test_from_a_wheel(tmp_path):
         "from mmlearn.data import card, load, store\n"
         "print(store.DATA, card('optdigits')[:11], len(load('optdigits')), sep='\\n')\n"
         "print(store.requirement('easy-vqa').split()[0])\n"
-        "__import__('mmlearn').figures.use_style()"
+        "from matplotlib import style\n"
+        "style.use('mmlearn.figures')"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     done = subprocess.run(

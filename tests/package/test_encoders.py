@@ -625,7 +625,7 @@ LEARNED = encoders.TransformerEncoder(nn.Identity(), 6, 2, 1, "learned", longest
         (lambda: Dense(3)(C, C > 0), r"\(B, T, 3\), got \(3,\)"),
         (lambda: Dense(3)(X[0, :, 0], torch.ones(3, 1) > 0), r"x has shape \(B, 3\).*got \(3, 5\)"),
         (lambda: Dense(3)(C[None], C > 0), r"mask has shape \(1, 1\), got \(3,\)"),
-        (lambda: encoders.receptive_field([(3, 0)]), r"\(size, stride\), both 1 or more"),
+        (lambda: encoders.receptive_field([(3, 0)]), r"stride >= 1 .* got layers=\[\(3, 0\)\]"),
         (lambda: encoders.attention(X, X[..., :2], X), r"got .*\(2, 3, 5, 2\)"),
         (
             lambda: encoders.attention(X, X[..., :0, :], X[..., :0, :]),
@@ -664,7 +664,7 @@ LEARNED = encoders.TransformerEncoder(nn.Identity(), 6, 2, 1, "learned", longest
             "H % size == W % size == 0 has to hold, got H=5, size=2, W=5",
         ),
         (lambda: encoders.patches(C, 2), r"x has shape \(\.\.\., H, W\), got \(3,\)"),
-        (lambda: encoders.byte_pairs({}, 3), "words are one or more"),
+        (lambda: encoders.byte_pairs({}, 3), r"len\(words\) >= 1 has to hold"),
         (lambda: encoders.byte_pairs({"a b": 1}, 3), "no space in it, got 'a b'"),
         (lambda: encoders.subwords("", []), "a letter at least"),
         (lambda: ConvNet(1, (4,))(torch.ones(8)), r"x has shape \(\.\.\., H, W\), got \(8,\)"),

@@ -393,7 +393,7 @@ def text(*shape, mask=None):
         ({}, {"text": None}, "present does not say which samples have text"),
         (text(4, 2, 5), {}, r"text have shape \(B, T, 3\).*got \(4, 2, 5\)"),
         (text(4, 3), {}, r"text have shape \(B, T, 3\).*got \(4, 3\)"),
-        (text(4, 0, 3), {}, r"T of 1 or more, got \(4, 0, 3\)"),
+        (text(4, 0, 3), {}, r"have shape \(B, T, 3\), none of them 0, got \(4, 0, 3\)"),
         (text(4, 2, 3, mask=torch.ones(4, 2)), {}, "mask of text is bool.*got torch.float32"),
         (text(4, 2, 3, mask=HERE), {}, r"mask of text is bool, \(4, 2\), got.*\(4,\)"),
         ({}, {"text": HERE[:3]}, r"present of text is bool, \(4,\), got.*\(3,\)"),
@@ -418,16 +418,13 @@ def test_vectors_are_no_tokens():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: fusion.Sum({}, D), r"widths and width are 1 or more, got \{\} and 4"),
-        (lambda: fusion.Sum({"text": 0}, D), "widths and width are 1 or more"),
-        (lambda: fusion.TensorFusion(TWO, 0), "widths and width are 1 or more.* 0$"),
+        (lambda: fusion.Sum({}, D), r"len\(widths\) > 0 .* got widths=\{\}"),
+        (lambda: fusion.Sum({"text": 0}, D), r">= 1 has to hold, got widths=\{'text': 0\}"),
+        (lambda: fusion.TensorFusion(TWO, 0), "width is 1 or more, got 0$"),
         (lambda: fusion.EarlyFusion(TWO, D, 0), "hidden is 1 or more.* 0$"),
         (lambda: fusion.LateFusion(TWO, D, hidden=0), "hidden is 1 or more"),
-        (
-            lambda: fusion.FiLM(TWO, D, "sound"),
-            "base is one of two or more, got 'sound' and .*'text'",
-        ),
-        (lambda: fusion.FiLM({"text": 3}, D, "text"), "base is one of two or more"),
+        (lambda: fusion.FiLM(TWO, D, "sound"), "base in widths .* got base=sound, widths=.*'text'"),
+        (lambda: fusion.FiLM({"text": 3}, D, "text"), "the others scale and shift it"),
         (lambda: fusion.LowRankFusion(TWO, D, rank=0), "rank is 1 or more, got 0"),
         (
             lambda: fusion.CrossmodalAttention(TWO, D, heads=3),
@@ -439,9 +436,9 @@ def test_vectors_are_no_tokens():
             lambda: fusion.CrossmodalAttention(TWO, D, bottleneck=-1),
             "bottleneck is 0 or more, got -1",
         ),
-        (lambda: fusion.ModalityDropout(fusion.Sum(TWO, D), -0.1), "p is a probability.*got -0.1"),
-        (lambda: fusion.ModalityDropout(fusion.Sum(TWO, D), 1.1), "p is a probability"),
-        (lambda: fusion.ModalityDropout(fusion.Sum(TWO, D), float("nan")), "p is a probability"),
+        (lambda: fusion.ModalityDropout(fusion.Sum(TWO, D), -0.1), "p is 0 to 1, got -0.1"),
+        (lambda: fusion.ModalityDropout(fusion.Sum(TWO, D), 1.1), "p is 0 to 1"),
+        (lambda: fusion.ModalityDropout(fusion.Sum(TWO, D), float("nan")), "p is 0 to 1"),
     ],
 )
 def test_wrong_settings(call, message):

@@ -280,9 +280,9 @@ def test_schedules_take_one_step_or_many() -> None:
 
 def test_rules_refuse_what_would_broadcast() -> None:
     for make, _ in RULES.values():
-        with pytest.raises(ValueError, match=r"shaped like w, \(1, 1\), got \(1, 9\)"):
+        with pytest.raises(ValueError, match=r"got g.shape=\(1, 9\), w.shape=\(1, 1\); the grad"):
             make()(np.ones((1, 1)), np.ones((1, 9)), 0.1)
-        with pytest.raises(ValueError, match="step is a number, got nan"):
+        with pytest.raises(ValueError, match=r"isfinite\(step\).all\(\) has to hold, got step=nan"):
             make()(np.ones(2), np.ones(2), np.nan)
 
 
@@ -310,7 +310,7 @@ def test_a_walk_refuses_a_single_step_size() -> None:
 
 
 def test_the_cosine_refuses_steps_past_its_end() -> None:
-    with pytest.raises(ValueError, match="t runs from 0 to total, 10"):
+    with pytest.raises(ValueError, match=r"got t.min\(\)=0, t.max\(\)=11, total=10; past it"):
         optim.cosine_decay(np.arange(12), 10)
-    with pytest.raises(ValueError, match="t runs from 0 to total, 0"):
+    with pytest.raises(ValueError, match="total is above 0, got 0"):
         optim.cosine_decay(0, 0)

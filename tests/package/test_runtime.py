@@ -102,16 +102,13 @@ def test_an_unknown_name_lists_the_known():
     assert {"start", "claim", "agree", "show", "explore", "optim"} <= set(dir(mm))
 
 
-def test_device_and_mixed_precision_match_the_machine():
+def test_the_device_matches_the_machine():
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert mm.device().type == expected
-    with mm.autocast():
-        product = torch.ones(2, 2, device=mm.device()) @ torch.ones(2, 2, device=mm.device())
-    assert (product.dtype == torch.float32) == (expected == "cpu")
 
 
 def doctor(*, hide=None):
-    code = "import sys, mmlearn.runtime as r\n"
+    code = "import sys, mmlearn.__main__ as r\n"
     if hide:
         code += f"needs = r._needs\nr._needs = lambda: [*needs(), {hide!r}]\n"
     return subprocess.run(

@@ -351,7 +351,7 @@ def unlabelled():
         ([], {}, "train is empty"),
         (toy.pairs(8), {"val": []}, "val is empty"),
         (Dataset("none", {"image": []}, np.array([], dtype=int), []), {}, "train is empty"),
-        (toy.pairs(7), {}, "batch is 8, but train has 7 samples; give a batch of 7 or less"),
+        (toy.pairs(7), {}, "batch is at most 7, as many samples as train has, got 8"),
         (toy.pairs(8), {"batch": 0}, "batch is a positive multiple of the 1 processes, got 0"),
         (toy.pairs(8), {"epochs": 0}, "epochs is 1 or more, got 0"),
         (toy.pairs(8), {"patience": 2}, "needs val"),

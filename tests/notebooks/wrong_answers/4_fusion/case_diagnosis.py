@@ -16,85 +16,46 @@ def prices(t, a):
 def prices(t, a):
     return a / t, t
 
-# %% ex2-answer: the share of the ill found, taken for the share of alarms that is true
-def alarms(h, f, share, n):
-    return n * share * h + n * (1 - share) * f, h
+# %% ex2-answer: found is whoever either test finds
+def second_look(h, f, share):
+    looked, found = share * h[0] + (1 - share) * f[0], 1 - (1 - h[0]) * (1 - h[1])
+    true, false = share * found, (1 - share) * f[0] * f[1]
+    return found, true / (true + false), looked / true
 
-# %% ex2-answer: as many ill as healthy
-def alarms(h, f, share, n):
-    return n * share * h + n * (1 - share) * f, h / (h + f)
+# %% ex2-answer: the second test begins with the prevalence of everybody
+def second_look(h, f, share):
+    looked = share * h[0] + (1 - share) * f[0]
+    true, false = share * h[1], (1 - share) * f[1]
+    return h[0] * h[1], true / (true + false), looked / (share * h[0] * h[1])
 
-# %% ex2-answer: f is a share of all, not of the healthy
-def alarms(h, f, share, n):
-    return n * share * h + n * f, share * h / (share * h + f)
+# %% ex2-answer: everybody gets the second test
+def second_look(h, f, share):
+    true, false = share * h[0] * h[1], (1 - share) * f[0] * f[1]
+    return h[0] * h[1], true / (true + false), 1 / true
 
-# %% ex2-answer: a share of people, not a number
-def alarms(h, f, share, n):
-    total = share * h + (1 - share) * f
-    return total, share * h / total
+# %% ex2-answer: it errs on the same people, so the stricter test decides alone
+def second_look(h, f, share):
+    looked = share * h[0] + (1 - share) * f[0]
+    true, false = share * min(h), (1 - share) * min(f)
+    return min(h), true / (true + false), looked / true
 
-# %% ex3-answer: the last batch only
-def evaluated(model, batches, threshold=0.5):
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        for batch in batches:
-            labels = batch["labels"]
-            guesses = model(batch).softmax(dim=1)[:, 1] >= threshold
-    model.train(was_training)
-    return labels.numpy(), guesses.long().numpy()
+# %% ex3-answer: unsure is what lies about one half, whatever the prices
+def decide(p, a, m, c):
+    far = c / (a + m)
+    return np.where(p > 1 - far, 1, np.where(p < far, 0, 2))
 
-# %% ex3-answer: argmax, whatever the threshold
-def evaluated(model, batches, threshold=0.5):
-    was_training, labels, guesses = model.training, [], []
-    model.eval()
-    with torch.no_grad():
-        for batch in batches:
-            guesses.append(model(batch).argmax(dim=1).numpy())
-            labels.append(batch["labels"].numpy())
-    model.train(was_training)
-    return np.concatenate(labels), np.concatenate(guesses)
+# %% ex3-answer: two thresholds, and nothing for the case that asking is too dear
+def decide(p, a, m, c):
+    return np.where(p > 1 - c / a, 1, np.where(p < c / m, 0, 2))
 
-# %% ex3-answer: a sigmoid of one score, as if there were no other
-def evaluated(model, batches, threshold=0.5):
-    was_training, labels, guesses = model.training, [], []
-    model.eval()
-    with torch.no_grad():
-        for batch in batches:
-            guesses.append((model(batch)[:, 1].sigmoid() >= threshold).long().numpy())
-            labels.append(batch["labels"].numpy())
-    model.train(was_training)
-    return np.concatenate(labels), np.concatenate(guesses)
+# %% ex3-answer: asks where the cheaper of the two guesses costs more, and then alarms from one half
+def decide(p, a, m, c):
+    ask = np.minimum(p * m, (1 - p) * a) > c
+    return np.where(ask, 2, (p > 0.5) * 1)
 
-# %% ex3-answer: in whatever mode the model is
-def evaluated(model, batches, threshold=0.5):
-    labels, guesses = [], []
-    with torch.no_grad():
-        for batch in batches:
-            guesses.append((model(batch).softmax(dim=1)[:, 1] >= threshold).long().numpy())
-            labels.append(batch["labels"].numpy())
-    return np.concatenate(labels), np.concatenate(guesses)
-
-# %% ex3-answer: leaves the model in evaluation mode
-def evaluated(model, batches, threshold=0.5):
-    labels, guesses = [], []
-    model.eval()
-    with torch.no_grad():
-        for batch in batches:
-            guesses.append((model(batch).softmax(dim=1)[:, 1] >= threshold).long().numpy())
-            labels.append(batch["labels"].numpy())
-    return np.concatenate(labels), np.concatenate(guesses)
-
-# %% ex3-answer: at the threshold itself no alarm
-def evaluated(model, batches, threshold=0.5):
-    was_training, labels, guesses = model.training, [], []
-    model.eval()
-    with torch.no_grad():
-        for batch in batches:
-            guesses.append((model(batch).softmax(dim=1)[:, 1] > threshold).long().numpy())
-            labels.append(batch["labels"].numpy())
-    model.train(was_training)
-    return np.concatenate(labels), np.concatenate(guesses)
+# %% ex3-answer: the two prices are confused
+def decide(p, a, m, c):
+    return np.stack([p * a, (1 - p) * m, np.full(len(p), c)]).argmin(axis=0)
 
 # %% ex4-answer: shuffles the labels along, so that nothing is lost
 def lost(f, inputs, y, times, rng):

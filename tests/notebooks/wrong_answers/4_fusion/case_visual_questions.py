@@ -24,30 +24,28 @@ def most_right(m):
 def most_right(m):
     return m * m - m + m // 2
 
-# %% ex3-answer: draws pictures, and weighs each alike however many questions it has
-def interval(right, picture, seed, draws=1_000):
-    _, row = np.unique(picture, return_inverse=True)
-    mean = np.bincount(row, right) / np.bincount(row)
-    drawn = np.random.default_rng(seed).integers(len(mean), size=(draws, len(mean)))
-    return np.quantile(mean[drawn].mean(axis=1), [0.025, 0.975])
+# %% ex3-answer: a question with many answers comes more often
+def drawn_level(question, answer):
+    weight = np.zeros(len(answer))
+    for q in np.unique(question):
+        mine = question == q
+        _, row, count = np.unique(answer[mine], return_inverse=True, return_counts=True)
+        weight[mine] = mine.sum() / count[row]
+    return weight / weight.sum()
 
-# %% ex3-answer: divides by the number of all questions, not of those drawn
-def interval(right, picture, seed, draws=1_000):
-    _, row = np.unique(picture, return_inverse=True)
-    total = np.bincount(row, right)
-    drawn = np.random.default_rng(seed).integers(len(total), size=(draws, len(total)))
-    return np.quantile(total[drawn].sum(axis=1) / len(right), [0.025, 0.975])
+# %% ex3-answer: every question comes as often as any other
+def drawn_level(question, answer):
+    weight, questions = np.zeros(len(answer)), np.unique(question)
+    for q in questions:
+        mine = question == q
+        kinds_, row, count = np.unique(answer[mine], return_inverse=True, return_counts=True)
+        weight[mine] = 1 / count[row] / len(kinds_)
+    return weight / len(questions)
 
-# %% ex3-answer: draws questions, as before
-def interval(right, picture, seed, draws=1_000):
-    rows = np.random.default_rng(seed).integers(len(right), size=(draws, len(right)))
-    return np.quantile(right[rows].mean(axis=1), [0.025, 0.975])
-
-# %% ex3-answer: one question for each picture, so the others are lost
-def interval(right, picture, seed, draws=1_000):
-    first = np.unique(picture, return_index=True)[1]
-    rows = np.random.default_rng(seed).integers(len(first), size=(draws, len(first)))
-    return np.quantile(right[first][rows].mean(axis=1), [0.025, 0.975])
+# %% ex3-answer: answers are levelled over all questions together
+def drawn_level(question, answer):
+    kinds_, row, count = np.unique(answer, return_inverse=True, return_counts=True)
+    return 1 / count[row] / len(kinds_)
 
 # %% ex4-answer: the new prior times the old probabilities; the old prior stays in
 def turned(p, before, after):

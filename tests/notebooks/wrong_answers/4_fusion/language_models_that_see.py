@@ -1,12 +1,29 @@
 """Wrong answers to the exercises of the chapter; see tools/exercises.py."""
 
-# %% ex1-answer: every token looks at every other, before and behind
-def pairs(side, patch, count, text):
-    return tuple(n**2 for n in ((side // patch) ** 2 + text, count + text))
+# %% ex1-answer: the triangle, over the picture too
+def prefix_mask(seen, places, words):
+    is_word = torch.arange(places + words) >= places
+    return causal(places + words) & (seen[:, None, None] | is_word)
 
-# %% ex1-answer: the words only look at the picture, not at each other
-def pairs(side, patch, count, text):
-    return tuple(n * (n + 1) // 2 + n * text for n in ((side // patch) ** 2, count))
+# %% ex1-answer: everybody sees everybody, words behind them too
+def prefix_mask(seen, places, words):
+    is_word = torch.arange(places + words) >= places
+    look = torch.ones(places + words, places + words) > 0
+    return look & (seen[:, None, None] | is_word)
+
+# %% ex1-answer: image tokens read the words as well
+def prefix_mask(seen, places, words):
+    look = causal(places + words)
+    look[:places] = True
+    is_word = torch.arange(places + words) >= places
+    return look & (seen[:, None, None] | is_word)
+
+# %% ex1-answer: rows are hidden where columns should be, so words still see a picture that is shut
+def prefix_mask(seen, places, words):
+    look = causal(places + words)
+    look[:places, :places] = True
+    is_word = torch.arange(places + words) >= places
+    return look & (seen[:, None, None] | is_word[:, None])
 
 # %% ex2-answer: the answers' own places are scored, the targets alone are shifted
 def answer_loss(scores, ids, asked):

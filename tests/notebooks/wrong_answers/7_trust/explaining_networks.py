@@ -27,27 +27,24 @@ def interaction(game):
     none, second, first, both = game(np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=bool))
     return both - first - second
 
-# %% ex4-answer: the other way round: how much the score rises
-def occlusion(f, x, target, size, fill=0.0):
-    rows, columns = (n // size for n in x.shape[2:])
-    out = torch.zeros(len(x), rows, columns, dtype=x.dtype)
-    with torch.no_grad():
-        before = f(x).gather(1, target[:, None])[:, 0]
-        for i in range(rows):
-            for j in range(columns):
-                y = x.clone()
-                y[:, :, i * size : (i + 1) * size, j * size : (j + 1) * size] = fill
-                out[:, i, j] = f(y).gather(1, target[:, None])[:, 0] - before
-    return out
+# %% ex4-answer: hiding a place alone always costs its weight, as if the other could not stand in
+def three_answers(a):
+    total = a.sum()
+    return a * (total < 1), a + 0.0, a / max(1, total)
 
-# %% ex4-answer: squares stay painted while the next is asked about
-def occlusion(f, x, target, size, fill=0.0):
-    rows, columns = (n // size for n in x.shape[2:])
-    out, y = torch.zeros(len(x), rows, columns, dtype=x.dtype), x.clone()
-    with torch.no_grad():
-        before = f(x).gather(1, target[:, None])[:, 0]
-        for i in range(rows):
-            for j in range(columns):
-                y[:, :, i * size : (i + 1) * size, j * size : (j + 1) * size] = fill
-                out[:, i, j] = before - f(y).gather(1, target[:, None])[:, 0]
-    return out
+# %% ex4-answer: the walk is taken to have the slope of its end all along
+def three_answers(a):
+    total = a.sum()
+    slopes = a * (total < 1)
+    return slopes, min(1, total) - np.minimum(1, total - a), slopes
+
+# %% ex4-answer: the slope is that of the sum, full or not
+def three_answers(a):
+    total = a.sum()
+    return a + 0.0, min(1, total) - np.minimum(1, total - a), a / max(1, total)
+
+# %% ex4-answer: a full score is shared out equally
+def three_answers(a):
+    total = a.sum()
+    shares = np.full(len(a), 1 / len(a)) if total > 1 else a
+    return a * (total < 1), min(1, total) - np.minimum(1, total - a), shares
