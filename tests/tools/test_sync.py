@@ -6,6 +6,7 @@ import importlib.metadata
 import subprocess
 import sys
 import types
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,27 @@ def test_a_definition_may_stand_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "mmlearn" / "code" / "deep.py").write_text("TWO = 2")
     assert sync.definition("mmlearn.code.ONE") == "ONE = 1"
     assert sync.definition("mmlearn.code.deep.TWO") == "TWO = 2"
+
+
+def shown_twice(chapters: dict[str, list[str]]) -> list[str]:
+    """Definitions that more than one chapter shows, given the names that each shows."""
+    times = Counter(name for names in chapters.values() for name in names)
+    return sorted(name for name, n in times.items() if n > 1)
+
+
+def test_a_definition_is_shown_once_where_it_is_taught() -> None:
+    shown = {
+        chapter: [
+            name
+            for _, cell in notebooks.tagged(notebooks.read(common.notebook_path(chapter)), "sync")
+            for name in sync.headers(cell.source)
+        ]
+        for chapter in common.chapters("")
+    }
+    assert shown_twice(shown) == []
+    first, second = list(shown)[:2]
+    again = shown[first][:1]
+    assert shown_twice(shown | {second: shown[second] + again}) == again != []
 
 
 def test_the_good_chapter_is_in_sync(chapter: Path, capsys: pytest.CaptureFixture[str]) -> None:
