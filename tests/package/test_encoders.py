@@ -14,6 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from mmlearn import encoders
 from mmlearn.data import Batch, collate
 from mmlearn.encoders import ConvNet, Dense, MultimodalModel, Tokens, mean_of_tokens, mlp
+from tests.package.versions import fake_gpu
 
 SHAPES = settings(max_examples=40, deadline=None)
 
@@ -697,6 +698,7 @@ def test_masks_are_of_booleans():
         encoders.attention(ROWS, ROWS, ROWS, torch.ones(3, 3))
 
 
+@fake_gpu
 def test_all_of_it_runs_on_a_gpu():
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):
         x, channels = torch.ones(2, 3, 8, 8), torch.ones(3)

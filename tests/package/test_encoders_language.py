@@ -19,6 +19,7 @@ from mmlearn.encoders import (
     mask_tokens,
     next_probabilities,
 )
+from tests.package.versions import fake_gpu
 
 SHAPES = settings(max_examples=30, deadline=None)
 
@@ -277,6 +278,7 @@ def test_next_refuses(change):
         next_probabilities(**({"logits": torch.zeros(2, 3)} | change))
 
 
+@fake_gpu
 def test_all_of_it_runs_on_a_gpu():
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):
         x = torch.ones(2, 3, dtype=torch.long)

@@ -14,6 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from mmlearn import encoders
 from mmlearn.data import collate
 from mmlearn.encoders import AdditiveAttention, MultimodalModel, Recurrent, Tokens, mean_of_tokens
+from tests.package.versions import fake_gpu
 
 SHAPES = settings(max_examples=30, deadline=None)
 CELLS = {
@@ -295,6 +296,7 @@ def test_token_numbers_are_no_sequences_of_vectors():
 
 
 @kinds
+@fake_gpu
 def test_all_of_it_runs_on_a_gpu(kind):
     # cuDNN's layers do not run on fake tensors; what we wrote around them does.
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):

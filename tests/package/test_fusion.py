@@ -14,6 +14,7 @@ import mmlearn as mm
 from mmlearn import fusion
 from mmlearn.encoders import Dense, MultimodalModel, Tokens, mean_of_tokens
 from tests.package.toy_fusion import BUILD, COUNTS, LENGTHS, SLOW, WIDTHS, D, low_rank_weights
+from tests.package.versions import fake_gpu, traced
 
 # A gate with nobody to share with is 1 whatever its weights, and a base has to have others.
 CASES = [(n, m) for n in BUILD for m in (1, 2, 3, 4) if m > 1 or n not in ("gated", "film")]
@@ -178,12 +179,14 @@ class TestOfThree:
             output = f(mixed, present)
         torch.testing.assert_close(output.float(), f(encoded, present), rtol=0.1, atol=0.1)
 
+    @traced
     def test_compiles_and_exports_whole(self, name):
         f, inputs = make(name), tokens()
         torch._dynamo.reset()
         close(torch.compile(f, backend="eager", fullgraph=True)(*inputs), f(*inputs))
         close(torch.export.export(f, inputs).module()(*inputs), f(*inputs))
 
+    @fake_gpu
     def test_runs_on_a_gpu(self, name):
         with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):
             f = BUILD[name](dict(list(WIDTHS.items())[:3]))

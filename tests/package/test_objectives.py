@@ -22,6 +22,7 @@ from mmlearn.objectives import (
     mmd_loss,
     siglip_loss,
 )
+from tests.package.versions import fake_gpu, traced
 
 LABEL = torch.tensor([0, 1, 0, 2, 0, 1])
 LOSSES = {
@@ -345,12 +346,14 @@ class Wrapped(torch.nn.Module):
 
 
 @each_loss
+@traced
 def test_export(loss):
     a, b = pairs(dtype=torch.float32)
     program = torch.export.export(Wrapped(loss), (a, b)).module()
     assert float(program(b, a)) == pytest.approx(float(loss(b, a)), rel=1e-5)
 
 
+@traced
 def test_the_module_exports_and_compiles():
     a, b = pairs(dtype=torch.float32)
     loss = CLIPLoss()
@@ -361,6 +364,7 @@ def test_the_module_exports_and_compiles():
 
 
 @each_loss
+@fake_gpu
 def test_nothing_is_made_on_the_wrong_device(loss):
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):
         a, b = torch.randn(6, 4), torch.randn(6, 4)

@@ -27,6 +27,7 @@ from mmlearn.regularise import (
     spec_augment,
     votes,
 )
+from tests.package.versions import fake_gpu
 
 
 def pictures(n=6, channels=2, h=7, w=9, seed=0):
@@ -236,6 +237,7 @@ DEVICE = {
 
 
 @pytest.mark.parametrize("call", DEVICE.values(), ids=DEVICE)
+@fake_gpu
 def test_they_stay_on_the_device_that_they_are_given(call):
     with FakeTensorMode(allow_non_fake_inputs=True):
         x = torch.rand(6, 2, 7, 9, device="cuda")

@@ -19,6 +19,7 @@ from mmlearn.speech import (
     greedy_decode,
     viterbi,
 )
+from tests.package.versions import fake_gpu
 
 
 def read(row, blank=0):
@@ -162,6 +163,7 @@ def test_one_frame():
     assert ctc_forward(p, torch.zeros(1, 0, dtype=torch.long))[0].shape == (1, 1, 1)
 
 
+@fake_gpu
 def test_made_on_the_device_of_its_input():
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):
         p = torch.randn(6, 2, 4).log_softmax(2)

@@ -9,6 +9,7 @@ from sklearn.utils.extmath import randomized_svd
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmlearn.encoders import GloVe, SkipGram, cooccurrence, ppmi
+from tests.package.versions import fake_gpu
 
 
 def slow_counts(texts, size, window):
@@ -148,6 +149,7 @@ class TestModels:
         with pytest.raises(ValueError, match="count has" if extra else "negative has"):
             kind(6, 3)(word, context, third[:0])
 
+    @fake_gpu
     def test_runs_on_a_gpu(self, kind, extra):
         with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):
             assert kind(6, 3)(*batch_for(kind)).device.type == "cuda"
