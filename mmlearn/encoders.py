@@ -441,7 +441,7 @@ def attention(Q, K, V, mask=None):
 
 
 def causal(length):
-    """Who may look where in a text that is being written: nobody ahead.
+    """Who may look where in a text that is being written: no look ahead.
 
     Parameters
     ----------

@@ -41,6 +41,10 @@ NO_BROWSER = (
     "no Chromium, Chrome or Edge on this machine: install one, or name it in CHROME_BIN, "
     "to have the site looked at in a browser"
 )
+NO_CHINESE = (
+    "no font with Chinese characters on this machine: where the book has some, the print shows "
+    "empty boxes"
+)
 
 
 @cache
@@ -82,12 +86,34 @@ def _installed() -> str | None:
     return next((path for path in map(shutil.which, candidates) if path), None)
 
 
+def chinese() -> bool:
+    """Whether the browser has a font with Chinese characters, installed if the machine lets us.
+
+    Of systems without fontconfig we believe it: they come with one.
+    """
+
+    def found() -> bool:
+        return bool(
+            subprocess.run(["fc-list", ":lang=zh"], capture_output=True, check=False).stdout
+        )
+
+    if not shutil.which("fc-list") or found():
+        return True
+    _apt("fonts-noto-cjk", "for the Chinese characters of the print")
+    return found()
+
+
 def _install() -> str | None:
     """Install Debian's chromium where that needs no question; the browser, or None."""
-    if not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
-        return None
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    print("installing chromium, to look at the site with", flush=True)
-    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "chromium"]):
-        subprocess.run(["apt-get", *arguments], env=env, capture_output=True, check=False)
+    _apt("chromium", "to look at the site with")
     return _installed()
+
+
+def _apt(package: str, why: str) -> None:
+    """Install a package of Debian's where we are root and have apt-get; else do nothing."""
+    if not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    print(f"installing {package}, {why}", flush=True)
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", package]):
+        subprocess.run(["apt-get", *arguments], env=env, capture_output=True, check=False)

@@ -271,31 +271,31 @@ def bench(given: argparse.Namespace) -> int:
     import sysconfig
     import tomllib
 
-    place = BUILD / "peers"
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    peers = project["optional-dependencies"]["bench"]
-    command = [sys.executable, "-m", "venv", "--clear", str(place)]
-    log = BUILD / "logs" / "bench.log"
-    with Line("peers") as line:
-        code = run(command, line, log, cwd=ROOT)
-        base = {"base": str(place), "platbase": str(place)}
-        python, site = (
-            Path(sysconfig.get_path(name, "venv", base)) for name in ("scripts", "purelib")
-        )
-        python /= Path(sys.executable).name
-        if not code:
-            # What stands in .venv is in reach, and stays as it is.
-            own = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
-            (site / "book.pth").write_text(own, encoding="utf-8")
-            install = [str(python), "-m", "pip", "install", "--no-input", *peers]
-            code = run([*install, "--progress-bar", "off"], line, log, cwd=ROOT)
-        if code:
-            line.clear()
-            print(f"The peers could not be installed:\n{tail(log)}", file=sys.stderr)
-            return code
-        line.end("ready")
     from tools.common import kernel_env
 
+    place = BUILD / "peers"
+    base = {"base": str(place), "platbase": str(place)}
+    python, packages = (Path(sysconfig.get_path(n, "venv", base)) for n in ("scripts", "purelib"))
+    python /= Path(sys.executable).name
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    peers = project["optional-dependencies"]["bench"]
+    # What stands in .venv is in reach, and stays as it is.
+    own = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
+    stamp, made = place / "complete", "\n".join([sys.version, own, *peers])
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != made:
+        log = BUILD / "logs" / "bench.log"
+        install = [python, "-m", "pip", "install", "--no-input", "--progress-bar", "off", *peers]
+        with Line("peers") as line:
+            code = run([sys.executable, "-m", "venv", "--clear", place], line, log, cwd=ROOT)
+            if not code:
+                (packages / "book.pth").write_text(own, encoding="utf-8")
+                code = run(install, line, log, cwd=ROOT)
+            if code:
+                line.clear()
+                print(f"The peers could not be installed:\n{tail(log)}", file=sys.stderr)
+                return code
+            stamp.write_text(made, encoding="utf-8")
+            line.end("ready")
     command = [str(python), "-m", "benchmarks"]
     return fetch(["newsgroups"]) or subprocess.call(command, cwd=ROOT, env=kernel_env("default"))
 

@@ -6,27 +6,29 @@
 from __future__ import annotations
 
 import html
+import json
 import posixpath
 import re
 import sys
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pikepdf
+import yaml
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import sync_playwright
 
 from tools import pages as generated
 from tools import site
-from tools.browser import FLAGS, NO_BROWSER, find_browser
-from tools.common import BUILD, PDF, by_part, pages
+from tools.browser import FLAGS, NO_BROWSER, NO_CHINESE, chinese, find_browser
+from tools.common import BOOK, BUILD, PDF, ROOT, by_part, pages
 from tools.progress import Line
 
 # What paper has no use for: buttons, controls and scripts; set-up, tests and the code of plots.
 DROP = ".headerlink, .mm-run, .mm-part, script, button, input, output, label"
 DROP_FOLDS = ("Setup", "Tests", "Code")
-FOOT = (
-    '<p style="width:100%;font:8px sans-serif;text-align:center"><span class="pageNumber"></span>'
-)
 PAGE = """<!DOCTYPE html>
 <html lang="en" data-theme="light" data-mode="light">
 <head>
@@ -34,23 +36,38 @@ PAGE = """<!DOCTYPE html>
 <title>{title}</title>
 {head}
 <style>
-  @page {{ size: A4; margin: 18mm 17mm 16mm; }}
-  html, body {{ background: white; font-size: 9.5pt; }}
+  @page {{
+    size: A4; margin: 18mm 17mm 16mm; font: 8px sans-serif;
+    @bottom-center {{ content: counter(page); }}
+  }}
+  {running}
+  html, body {{ --mm-measure: none; background: white; font-size: 9.5pt; }}
   body > section {{ break-before: page; }}
-  h1, h2, h3, h4, summary {{ break-after: avoid; }}
-  img, svg, figure, table tr, .mm-claim {{ break-inside: avoid; max-width: 100%; }}
+  h1, h2, h3, h4, summary, dt, .rubric, p:has(+ details) {{ break-after: avoid; }}
+  img, svg, figure, summary, li, table tr, .mm-claim {{ break-inside: avoid; max-width: 100%; }}
+  tr:last-child {{ break-before: avoid; }}
   img {{ max-height: 220mm; }}
   pre {{ white-space: pre-wrap !important; overflow-wrap: anywhere; font-size: 8.5pt; }}
+  div.highlight, pre {{ break-inside: auto !important; }}
   table {{ font-size: 8.5pt; width: 100%; }}
   td, th {{ white-space: normal !important; overflow-wrap: break-word; }}
   nav {{ columns: 2; }}
-  nav p {{ break-inside: avoid; }}
-  details > summary {{ list-style: none; font-weight: bold; }}
-  * {{ overflow: visible !important; animation: none !important; }}
+  nav div {{ break-inside: avoid; }}
+  nav a {{ display: flex; justify-content: space-between; gap: 1em; }}
+  .book-title {{ font-size: 24pt; font-weight: bold; }}
+  details > summary {{ list-style: none; font-weight: bold; padding: 0.3rem 0.7rem; }}
+  :not(svg, svg *) {{ overflow: visible !important; }}
+  mjx-container :is(use, path), #MJX-SVG-global-cache path {{ stroke: none !important; }}
+  * {{ animation: none !important; }}
 </style>
 </head>
 <body class="bd-article">
-<h1>{title}</h1>
+<p class="book-title">{title}</p>
+<p>{about}</p>
+<p>These are the pages of the site, in its order. What folds or moves there lies open here: an
+answer stands right under its question, a figure to play with shows its first and its last frame.
+Sounds are left out, and so are the cells that set up, draw a plot or test an exercise; they are on
+the site and in the notebooks.</p>
 <nav aria-label="Contents">{contents}</nav>
 {body}
 </body>
@@ -58,13 +75,15 @@ PAGE = """<!DOCTYPE html>
 """
 
 
-def assemble(folder: Path = site.HTML) -> str:
+def assemble(folder: Path = site.HTML, starts: Mapping[str, int] | None = None) -> str:
     """The site's pages as one, in reading order, every link between them kept.
 
     Parameters
     ----------
     folder : Path
         The built site.
+    starts : mapping of str to int, optional
+        The page of paper on which each page of the site begins, for the table of contents.
 
     Returns
     -------
@@ -73,6 +92,9 @@ def assemble(folder: Path = site.HTML) -> str:
     """
     names, parts = pages(), []
     titles: dict[str, str] = {}
+    chapter = BOOK / "start" / "map.md"  # says which chapter has which number
+    linked = re.findall(r"\[(\d+\w?) [^\]]+\]\(\.\./(\S+)\.ipynb\)", _read(chapter))
+    numbers = {f"book/{path}": number for number, path in linked}
     head: dict[str, None] = {}
     for name in names:
         soup = BeautifulSoup((folder / f"{name}.html").read_text(encoding="utf-8"), "lxml")
@@ -83,15 +105,32 @@ def assemble(folder: Path = site.HTML) -> str:
                 home = f'="{folder.as_uri()}/'
                 head[re.sub(r'="(?:\.\./)+', home, str(tag))] = None
         _for_paper(article, name, names, folder)
-        titles[name] = " ".join(article.h1.get_text().split())
+        if name in numbers:
+            article.h1.insert(0, f"{numbers[name]} ")
+        titles[name] = " ".join(article.h1.get_text(" ").split())
         parts.append(f'<section id="{_place(name)}">{article.decode_contents()}</section>')
     contents = "".join(
-        f"<p><b>{html.escape(caption)}</b>"
-        + "".join(f'<br><a href="#{_place(n)}">{html.escape(titles[n])}</a>' for n in below)
+        f"<div><b>{html.escape(caption)}</b>"
+        + "".join(
+            f'<a href="#{_place(n)}">{html.escape(titles[n])} '
+            f"<span>{(starts or {}).get(n, 0)}</span></a>"
+            for n in below
+        )
+        + "</div>"
         for caption, below in by_part()
     )
-    title = html.escape(generated.book_title())
-    return PAGE.format(title=title, head="\n".join(head), contents=contents, body="\n".join(parts))
+    running = "\n".join(
+        f"#{_place(name)} {{ page: p{i}; }}\n"
+        f"  @page p{i} {{ @top-right {{ content: {json.dumps(titles[name])}; }} }}"
+        for i, name in enumerate(names)
+    )
+    title, cite = generated.book_title(), yaml.safe_load(_read(ROOT / "CITATION.cff"))
+    by = ", ".join(author["name"] for author in cite["authors"])
+    about = f"{by}. Version {cite['version']}, printed on {date.today():%Y-%m-%d}."
+    return PAGE.format(
+        title=html.escape(title), head="\n".join(head), running=running,
+        about=html.escape(about), contents=contents, body="\n".join(parts),
+    )  # fmt: skip
 
 
 def _place(page: str, anchor: str = "") -> str:
@@ -101,6 +140,8 @@ def _place(page: str, anchor: str = "") -> str:
 
 def _for_paper(article: Tag, page: str, known: list[str], folder: Path) -> None:
     """Take out what cannot be printed, unfold the rest, and point links into the document."""
+    for figure in article.select("figure.mm-explore"):
+        _two_frames(figure)
     for tag in article.select(DROP):
         tag.decompose()
     for sound in article.select("audio"):
@@ -128,26 +169,59 @@ def _for_paper(article: Tag, page: str, known: list[str], folder: Path) -> None:
             tag["src"] = (folder / here / str(tag["src"])).resolve().as_uri()
 
 
+def _two_frames(figure: Tag) -> None:
+    """Show the first and the last frame of a figure to play with, each with its value."""
+    assert figure.script is not None and figure.label is not None
+    found = re.search(r"const frames = (\[.*\]), box", str(figure.script.string))
+    assert found is not None
+    frames, name = json.loads(found[1]), figure.label.get_text()
+    figure.clear()
+    for value, source, alt in (frames[0], frames[-1]):
+        says = f"<p><em>{html.escape(f'{name}: {value}')}</em></p>"
+        image = f'<img src="{source}" alt="{html.escape(alt)}">'
+        figure.append(BeautifulSoup(image + says, "html.parser"))
+
+
+def _read(path: Path) -> str:
+    """The text of a file, empty if there is none."""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _starts(printed: Path) -> dict[str, int]:
+    """The page of paper on which each page of the site begins."""
+    with pikepdf.open(printed) as paper:
+        order = {page.obj.objgen: number for number, page in enumerate(paper.pages, start=1)}
+        places = paper.Root.Dests
+        return {name: order[places[f"/{_place(name)}"][0].objgen] for name in pages()}
+
+
 def build() -> int:
     """Print the site, as it stands, to `_build/book.pdf`; an exit code."""
     path = find_browser()
     if path is None:
         print(NO_BROWSER, file=sys.stderr)
         return 1
-    whole = BUILD / "book.html"
+    if not chinese():
+        print(NO_CHINESE, file=sys.stderr)
+    whole, unfinished = BUILD / "book.html", PDF.with_suffix(".part")
     with Line("pdf") as line, sync_playwright() as play:
-        whole.write_text(assemble(), encoding="utf-8")
         browser = play.chromium.launch(executable_path=path, args=FLAGS)
-        tab = browser.new_page()
-        tab.set_default_timeout(0)
-        tab.goto(whole.as_uri(), wait_until="load")
-        tab.evaluate("async () => { await window.MathJax?.startup?.promise; }")
-        unfinished = PDF.with_suffix(".part")
-        tab.pdf(path=unfinished, prefer_css_page_size=True, print_background=True, outline=True,
-                tagged=True, display_header_footer=True, header_template="<p>",
-                footer_template=FOOT)  # fmt: skip
+        starts: dict[str, int] = {}
+        for _ in range(2):  # the second time, the table of contents knows the pages
+            whole.write_text(assemble(starts=starts), encoding="utf-8")
+            tab = browser.new_page()
+            tab.set_default_timeout(0)
+            tab.goto(whole.as_uri(), wait_until="load")
+            tab.evaluate("async () => { await window.MathJax?.startup?.promise; }")
+            tab.pdf(path=unfinished, prefer_css_page_size=True, print_background=True,
+                    outline=True, tagged=True)  # fmt: skip
+            tab.close()
+            starts = _starts(unfinished)
         browser.close()
-        unfinished.replace(PDF)
+        with pikepdf.open(unfinished) as paper:
+            paper.docinfo["/Author"] = yaml.safe_load(_read(ROOT / "_config.yml"))["author"]
+            paper.save(PDF, object_stream_mode=pikepdf.ObjectStreamMode.generate)
+        unfinished.unlink()
         whole.unlink()
         line.end(f"{PDF.stat().st_size / 1e6:.0f} MB")
     return 0

@@ -205,8 +205,9 @@ def paste(canvas: np.ndarray, drawing: np.ndarray, left: int, top: int, side: in
     opacity = scaled[..., 3:] / 255
     part = canvas[top : top + side, left : left + side]
     part += opacity * (scaled[..., :3] - part)
-    y, x = np.nonzero(opacity[..., 0] >= opacity.max() / 3)
-    return [left + x.min(), top + y.min(), left + x.max() + 1, top + y.max() + 1]
+    seen = opacity[..., 0] >= np.max(opacity) / 3
+    x, y = (np.flatnonzero(seen.any(axis=axis)).tolist() for axis in (0, 1))
+    return [left + x[0], top + y[0], left + x[-1] + 1, top + y[-1] + 1]
 
 
 def toward(way: np.ndarray, words: tuple[str, str, str, str]) -> np.ndarray:

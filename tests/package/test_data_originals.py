@@ -221,7 +221,8 @@ def test_bert_and_clip(home, monkeypatch):
     vocabulary = {"<|startoftext|>": 0, "<|endoftext|>": 1, "h": 2, "i</w>": 3, "hi</w>": 4}
     text = transformers.CLIPTextConfig(vocab_size=5, bos_token_id=0, eos_token_id=1, **small)
     vision = transformers.CLIPVisionConfig(image_size=8, patch_size=4, **small)
-    config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
+    parts = {"text_config": text.to_dict(), "vision_config": vision.to_dict()}
+    config = transformers.CLIPConfig(**parts, projection_dim=8)
     transformers.CLIPModel(config).save_pretrained(place)
     tokenizer = transformers.CLIPTokenizer(vocab=vocabulary, merges=[("h", "i</w>")])
     images = transformers.CLIPImageProcessor(size={"shortest_edge": 8}, crop_size=8)

@@ -222,6 +222,7 @@ def coco(found, true, thresholds):
 
     truth = COCO()
     truth.dataset = {
+        "info": {},
         "images": [{"id": i + 1} for i in range(len(true))],
         "categories": [{"id": c} for c in (1, 2, 3)],
         "annotations": [{**entry, "id": n + 1} for n, entry in enumerate(entries(true))],
