@@ -119,10 +119,10 @@ def assemble(folder: Path = site.HTML, starts: Mapping[str, int] | None = None) 
         + "</div>"
         for caption, below in by_part()
     )
+    heads = {name: json.dumps(titles[name], ensure_ascii=False) for name in names}
     running = "\n".join(
-        f"#{_place(name)} {{ page: p{i}; }}\n"
-        f"  @page p{i} {{ @top-right {{ content: {json.dumps(titles[name])}; }} }}"
-        for i, name in enumerate(names)
+        f"#{_place(name)} {{ page: p{i}; }}\n  @page p{i} {{ @top-right {{ content: {words}; }} }}"
+        for i, (name, words) in enumerate(heads.items())
     )
     title, cite = generated.book_title(), yaml.safe_load(_read(ROOT / "CITATION.cff"))
     by = ", ".join(author["name"] for author in cite["authors"])
