@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import date
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -124,9 +125,8 @@ def assemble(folder: Path = site.HTML, starts: Mapping[str, int] | None = None) 
         f"#{_place(name)} {{ page: p{i}; }}\n  @page p{i} {{ @top-right {{ content: {words}; }} }}"
         for i, (name, words) in enumerate(heads.items())
     )
-    title, cite = generated.book_title(), yaml.safe_load(_read(ROOT / "CITATION.cff"))
-    by = ", ".join(author["name"] for author in cite["authors"])
-    about = f"{by}. Version {cite['version']}, printed on {date.today():%Y-%m-%d}."
+    title, version = generated.book_title(), metadata.version("mmlearn-book")
+    about = f"By {_author()}. Version {version}, printed on {date.today():%Y-%m-%d}."
     return PAGE.format(
         title=html.escape(title), head="\n".join(head), running=running,
         about=html.escape(about), contents=contents, body="\n".join(parts),
@@ -182,6 +182,11 @@ def _two_frames(figure: Tag) -> None:
         figure.append(BeautifulSoup(image + says, "html.parser"))
 
 
+def _author() -> str:
+    """Who wrote the book, by `_config.yml`."""
+    return yaml.safe_load(_read(ROOT / "_config.yml"))["author"]
+
+
 def _read(path: Path) -> str:
     """The text of a file, empty if there is none."""
     return path.read_text(encoding="utf-8") if path.exists() else ""
@@ -219,7 +224,7 @@ def build() -> int:
             starts = _starts(unfinished)
         browser.close()
         with pikepdf.open(unfinished) as paper:
-            paper.docinfo["/Author"] = yaml.safe_load(_read(ROOT / "_config.yml"))["author"]
+            paper.docinfo["/Author"] = _author()
             paper.save(PDF, object_stream_mode=pikepdf.ObjectStreamMode.generate)
         unfinished.unlink()
         whole.unlink()

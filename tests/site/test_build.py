@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import pikepdf
 import pytest
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
@@ -277,7 +278,9 @@ def test_the_whole_book_as_one_pdf(
     printed = (project / "_build/book.pdf").read_bytes()
     assert 'href="../../book.pdf"' in pages.pdf("book/start")
     assert printed.startswith(b"%PDF")
-    assert b"/Outlines" in printed
+    with pikepdf.open(project / "_build/book.pdf") as paper, paper.open_outline() as outline:
+        assert any("A moving mean" in item.title for item in outline.root)
+        assert "the authors" in str(paper.docinfo["/Author"])
     assert sample.build(project).returncode == 0
     assert (project / "_build/html/book.pdf").read_bytes() == printed
     assert sample.build(project, "--no-solutions").returncode == 0
