@@ -176,14 +176,7 @@ def roc_auc(y, score):
 def average_precision(y, score):
     """Mean precision over the samples of class 1, each at the threshold that finds it.
 
-    Parameters
-    ----------
-    y, score
-        As for `sweep`; both classes occur.
-
-    Returns
-    -------
-    float
+    Takes and gives what `roc_auc` does.
     """
     _, hits, alarms = sweep(y, score)
     return np.sum(np.diff(hits, prepend=0) * hits / (hits + alarms)) / hits[-1]
@@ -219,8 +212,6 @@ def reliability(p, y, bins=10):
 def expected_calibration_error(p, y, bins=10):
     """Mean distance between promise and truth over the bins, each by its share of samples.
 
-    Parameters are those of `reliability`.
-
     Parameters
     ----------
     p, y, bins
@@ -241,8 +232,6 @@ def expected_calibration_error(p, y, bins=10):
 
 def iou(a, b):
     """Intersection over union of every box of one array with every box of another.
-
-    A box is left, top, right, bottom.
 
     Parameters
     ----------

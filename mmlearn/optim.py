@@ -296,8 +296,8 @@ def exponential_decay(t, factor):
 
     Parameters
     ----------
-    t : int or array of int
-        Steps, from 0.
+    t
+        As for `step_decay`.
     factor : float
 
     Returns
@@ -312,8 +312,8 @@ def cosine_decay(t, total):
 
     Parameters
     ----------
-    t : int or array of int
-        Steps, from 0.
+    t
+        As for `step_decay`.
     total : int
         Steps in all; no t is past it.
 
@@ -333,8 +333,8 @@ def warm_up(t, total, first):
 
     Parameters
     ----------
-    t : int or array of int
-        Steps, from 0.
+    t
+        As for `step_decay`.
     total : int
         Steps until the full size is reached.
     first : float

@@ -25,9 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
-from typing import Any
 
-import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -58,10 +56,6 @@ class ColabError(Exception):
 # --- where things are in public -----------------------------------------------------------------
 
 
-def _config() -> dict[str, Any]:
-    return yaml.safe_load((common.ROOT / "_config.yml").read_text(encoding="utf-8"))
-
-
 def branch_path(chapter: str) -> str:
     """Where a chapter's notebook lies on the branch `student`: where it lies on the main one."""
     return f"book/{chapter}.ipynb"
@@ -72,7 +66,7 @@ def chapter_url(chapter: str) -> str | None:
 
     None if the repository is not on GitHub, from where alone Colab opens notebooks.
     """
-    host, url = "https://github.com/", _config()["repository"]["url"].rstrip("/")
+    host, url = "https://github.com/", common.config()["repository"]["url"].rstrip("/")
     if not url.startswith(host):
         return None
     place = f"{url.removeprefix(host)}/blob/{BRANCH}/{branch_path(chapter)}"
@@ -97,7 +91,7 @@ def page_url(path: str, anchor: str = "", kind: str = "blob") -> str:
         Its place on the public site, if ``html.baseurl`` in `_config.yml` names one and the file
         is a page there; else on GitHub.
     """
-    config = _config()
+    config = common.config()
     page = posixpath.splitext(path)[0]
     if page in common.pages() and (site := config.get("html", {}).get("baseurl")):
         return f"{site.rstrip('/')}/{page}.html{anchor}"
@@ -322,7 +316,7 @@ def freeze(python: Path, env: Mapping[str, str]) -> set[str]:
 def with_wheel(notebook: NotebookNode, wheel: Path) -> NotebookNode:
     """A copy whose set-up cell takes the package from a wheel: the only thing that is changed."""
     page = copy.deepcopy(notebook)
-    address = f"git+{_config()['repository']['url']}"
+    address = f"git+{common.config()['repository']['url']}"
     ((_, cell),) = notebooks.tagged(page, "setup")
     if cell.source.count(address) != 1:
         raise ColabError(f"the set-up cell does not install from {address}; call `make sync`")

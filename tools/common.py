@@ -18,6 +18,11 @@ PDF = BUILD / "book.pdf"  # the last print of the site
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
+def config() -> dict[str, Any]:
+    """What `_config.yml` says: the title, the author, the public address."""
+    return yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+
+
 def pages() -> list[str]:
     """Every page of the book in reading order, as named in `_toc.yml` (no ending)."""
     return [page for _, below in by_part() for page in below]

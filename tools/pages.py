@@ -11,8 +11,6 @@ from datetime import date
 from itertools import groupby
 from typing import Any
 
-import yaml
-
 import mmlearn
 from tools import notebooks
 from tools.common import BUILD, PDF, ROOT, chapters, notebook_path
@@ -24,11 +22,6 @@ def records(name: str) -> list[dict[str, Any]]:
     """What the last execution recorded: `claims` or `times`; empty before the first."""
     path = BUILD / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-
-
-def book_title() -> str:
-    """The title in `_config.yml`."""
-    return yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
 
 
 def title(page: str) -> str:

@@ -10,21 +10,18 @@ import json
 import posixpath
 import re
 import sys
-from collections.abc import Mapping
 from datetime import date
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pikepdf
-import yaml
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import sync_playwright
 
-from tools import pages as generated
 from tools import site
 from tools.browser import FLAGS, NO_BROWSER, NO_CHINESE, chinese, find_browser
-from tools.common import BOOK, BUILD, PDF, ROOT, by_part, pages
+from tools.common import BOOK, BUILD, PDF, by_part, config, pages
 from tools.progress import Line
 
 # What paper has no use for: buttons, controls and scripts; set-up, tests and the code of plots.
@@ -76,26 +73,28 @@ the site and in the notebooks.</p>
 """
 
 
-def assemble(folder: Path = site.HTML, starts: Mapping[str, int] | None = None) -> str:
+# Writes into the table of contents where each page begins.
+NUMBER = """starts => { for (const [place, page] of Object.entries(starts))
+  document.querySelector(`nav a[href="#${place}"] span`).textContent = page; }"""
+
+
+def assemble(folder: Path = site.HTML) -> str:
     """The site's pages as one, in reading order, every link between them kept.
 
     Parameters
     ----------
     folder : Path
         The built site.
-    starts : mapping of str to int, optional
-        The page of paper on which each page of the site begins, for the table of contents.
 
     Returns
     -------
     str
-        HTML whose pictures and styles are still in `folder`.
+        HTML whose pictures and styles are still in `folder`, and whose table of contents has yet
+        to learn on which page of paper each page begins.
     """
     names, parts = pages(), []
     titles: dict[str, str] = {}
-    chapter = BOOK / "start" / "map.md"  # says which chapter has which number
-    linked = re.findall(r"\[(\d+\w?) [^\]]+\]\(\.\./(\S+)\.ipynb\)", _read(chapter))
-    numbers = {f"book/{path}": number for number, path in linked}
+    numbers = _numbers()
     head: dict[str, None] = {}
     for name in names:
         soup = BeautifulSoup((folder / f"{name}.html").read_text(encoding="utf-8"), "lxml")
@@ -113,9 +112,7 @@ def assemble(folder: Path = site.HTML, starts: Mapping[str, int] | None = None) 
     contents = "".join(
         f"<div><b>{html.escape(caption)}</b>"
         + "".join(
-            f'<a href="#{_place(n)}">{html.escape(titles[n])} '
-            f"<span>{(starts or {}).get(n, 0)}</span></a>"
-            for n in below
+            f'<a href="#{_place(n)}">{html.escape(titles[n])} <span>000</span></a>' for n in below
         )
         + "</div>"
         for caption, below in by_part()
@@ -125,10 +122,10 @@ def assemble(folder: Path = site.HTML, starts: Mapping[str, int] | None = None) 
         f"#{_place(name)} {{ page: p{i}; }}\n  @page p{i} {{ @top-right {{ content: {words}; }} }}"
         for i, (name, words) in enumerate(heads.items())
     )
-    title, version = generated.book_title(), metadata.version("mmlearn-book")
-    about = f"By {_author()}. Version {version}, printed on {date.today():%Y-%m-%d}."
+    said, version = config(), metadata.version("mmlearn-book")
+    about = f"By {said['author']}. Version {version}, printed on {date.today():%Y-%m-%d}."
     return PAGE.format(
-        title=html.escape(title), head="\n".join(head), running=running,
+        title=html.escape(said["title"]), head="\n".join(head), running=running,
         about=html.escape(about), contents=contents, body="\n".join(parts),
     )  # fmt: skip
 
@@ -182,22 +179,20 @@ def _two_frames(figure: Tag) -> None:
         figure.append(BeautifulSoup(image + says, "html.parser"))
 
 
-def _author() -> str:
-    """Who wrote the book, by `_config.yml`."""
-    return yaml.safe_load(_read(ROOT / "_config.yml"))["author"]
-
-
-def _read(path: Path) -> str:
-    """The text of a file, empty if there is none."""
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+def _numbers() -> dict[str, str]:
+    """The number of each chapter, by the map of the book if it has one."""
+    where = BOOK / "start" / "map.md"
+    text = where.read_text(encoding="utf-8") if where.exists() else ""
+    linked = re.findall(r"\[(\d+\w?) [^\]]+\]\(\.\./(\S+)\.ipynb\)", text)
+    return {f"book/{path}": number for number, path in linked}
 
 
 def _starts(printed: Path) -> dict[str, int]:
-    """The page of paper on which each page of the site begins."""
+    """The page of paper on which each page of the site begins, by its place in the document."""
     with pikepdf.open(printed) as paper:
         order = {page.obj.objgen: number for number, page in enumerate(paper.pages, start=1)}
         places = paper.Root.Dests
-        return {name: order[places[f"/{_place(name)}"][0].objgen] for name in pages()}
+        return {p: order[places[f"/{p}"][0].objgen] for p in map(_place, pages())}
 
 
 def build() -> int:
@@ -211,22 +206,20 @@ def build() -> int:
     whole, unfinished = BUILD / "book.html", PDF.with_suffix(".part")
     with Line("pdf") as line, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=path, args=FLAGS)
-        starts: dict[str, int] = {}
+        tab = browser.new_page()
+        tab.set_default_timeout(0)
+        whole.write_text(assemble(), encoding="utf-8")
+        tab.goto(whole.as_uri(), wait_until="load")
+        tab.evaluate("async () => { await window.MathJax?.startup?.promise; }")
         for _ in range(2):  # the second time, the table of contents knows the pages
-            whole.write_text(assemble(starts=starts), encoding="utf-8")
-            tab = browser.new_page()
-            tab.set_default_timeout(0)
-            tab.goto(whole.as_uri(), wait_until="load")
-            tab.evaluate("async () => { await window.MathJax?.startup?.promise; }")
             tab.pdf(path=unfinished, prefer_css_page_size=True, print_background=True,
                     outline=True, tagged=True)  # fmt: skip
-            tab.close()
-            starts = _starts(unfinished)
+            tab.evaluate(NUMBER, _starts(unfinished))
         browser.close()
-        with pikepdf.open(unfinished) as paper:
-            paper.docinfo["/Author"] = _author()
-            paper.save(PDF, object_stream_mode=pikepdf.ObjectStreamMode.generate)
-        unfinished.unlink()
+        with pikepdf.open(unfinished, allow_overwriting_input=True) as paper:
+            paper.docinfo["/Author"] = config()["author"]
+            paper.save(object_stream_mode=pikepdf.ObjectStreamMode.generate)
+        unfinished.replace(PDF)
         whole.unlink()
         line.end(f"{PDF.stat().st_size / 1e6:.0f} MB")
     return 0

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tools import common
 from tools.colab import BRANCH, branch_path, chapter_url, page_url
-from tools.pages import book_title, title
+from tools.pages import title
 
 STUDENT = common.BUILD / "student"  # what `make student` writes
 BESIDE = ("LICENSE", "LICENSE-text")
@@ -57,7 +57,11 @@ def tree() -> dict[str, str]:
         files[path] = source.read_text(encoding="utf-8")
         opens = f"[open on Colab]({url})" if (url := chapter_url(chapter)) else ""
         rows.append(f"| [{title(f'book/{chapter}')}]({path}) | {opens} |")
-    about = {"title": book_title(), "book": page_url("README.md"), "chapters": "\n".join(rows)}
+    about = {
+        "title": common.config()["title"],
+        "book": page_url("README.md"),
+        "chapters": "\n".join(rows),
+    }
     return {"README.md": README.format(**about), **files}
 
 

@@ -32,6 +32,7 @@ from tools.common import (
     PDF,
     ROOT,
     chapters,
+    config,
     kernel_env,
     notebook_path,
     pages,
@@ -326,7 +327,7 @@ def build(solutions: bool = True) -> int:
             return code
         for leftover in (HTML / "_static").glob("*.html"):
             leftover.unlink()  # the theme's templates, no pages
-        title, root = generated.book_title(), pages()[0]
+        title, root = config()["title"], pages()[0]
         index.write_text(INDEX.format(page=f"{root}.html", title=title), encoding="utf-8")
         if PDF.exists():
             shutil.copy(PDF, HTML)

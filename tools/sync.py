@@ -15,7 +15,6 @@ import re
 import sys
 from collections.abc import Sequence
 
-import yaml
 from nbformat import NotebookNode
 
 from tools import common, execute, notebooks
@@ -137,8 +136,7 @@ def synced(source: str) -> str:
 
 def setup() -> str:
     """The set-up cell's source, with the public address from ``_config.yml``."""
-    config = yaml.safe_load((common.ROOT / "_config.yml").read_text(encoding="utf-8"))
-    return SETUP.format(url=config["repository"]["url"])
+    return SETUP.format(url=common.config()["repository"]["url"])
 
 
 def updated(notebook: NotebookNode) -> NotebookNode:

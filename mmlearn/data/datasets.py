@@ -100,15 +100,7 @@ def reuters8(topics: Sequence[str] | None = None) -> Dataset:
 
     Group: ``part`` (train or test, by date).
 
-    Parameters
-    ----------
-    topics : list of str, optional
-        In the order of their labels; by default all, sorted.
-
-    Raises
-    ------
-    ValueError
-        If a topic is unknown.
+    Takes and refuses what `newsgroups` does.
     """
     return _cachopo("reuters8", topics)
 
