@@ -68,6 +68,19 @@ def two_ways(chances):
                 best, most = words_, so_far
     return written, best
 
+# %% ex3-answer: only the two likeliest beginnings are kept
+def two_ways(chances):
+    def search(width):
+        kept, ended = [((), 1.0)], []
+        while kept:
+            tried = [((*s, w), p * q) for s, p in kept for w, q in chances(s).items()]
+            tried = sorted(tried, key=lambda one: -one[1])[:width]
+            ended += [(s[:-1], p) for s, p in tried if s[-1] == "end"]
+            kept = [(s, p) for s, p in tried if s[-1] != "end"]
+        return max(ended, key=lambda one: one[1])[0]
+
+    return search(1), search(2)
+
 # %% ex4-answer: each turn for itself
 def without_error_so_far(right):
     return right.mean(axis=0)

@@ -48,3 +48,8 @@ def three_answers(a):
     total = a.sum()
     shares = np.full(len(a), 1 / len(a)) if total > 1 else a
     return a * (total < 1), min(1, total) - np.minimum(1, total - a), shares
+
+# %% ex4-answer: once full, hiding one place is said to cost nothing
+def three_answers(a):
+    open_ = a.sum() < 1
+    return a * open_, a * open_, a / max(1, a.sum())
