@@ -204,14 +204,12 @@ MEMORY = (
     "return np.ones((2**14, 2**14)) * x[0] if np.ndim(x) else [b'1' * 2**20 for _ in range(2_000)]"
 )
 MANY_MEMORIES = """
-import os
+import os, time
 for _ in range(6):
     if not os.fork():
         held = [bytearray(b'1' * 2**20) for _ in range(250)]
-        while True:
-            pass
-while True:
-    pass
+        time.sleep(60)
+time.sleep(60)
 """
 SOCKET = """
 import socket

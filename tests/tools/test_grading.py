@@ -39,7 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         notebooks.write(made.chapter(), path)
         monkeypatch.setattr(grading, "CELL_SECONDS", 2)
         monkeypatch.setattr(grading, "GRACE_SECONDS", 1)
-        limits = sandbox.Limits(memory=700 * 2**20, disk=64 * 2**20, processes=24)
+        limits = sandbox.Limits(memory=700 * 2**20, disk=64 * 2**20, processes=16)
         monkeypatch.setattr(grading, "LIMITS", limits)
         monkeypatch.setattr(submissions, "MOST_BYTES", 2**20)
         yield root
