@@ -97,3 +97,29 @@ def lost(f, inputs, y, times, rng):
 def lost(f, inputs, y, times, rng):
     whole, order = roc_auc(y, f(inputs)), rng.permutation(len(y))
     return {k: whole - roc_auc(y, f(inputs | {k: v[order]})) for k, v in inputs.items()}
+
+# %% ex4-answer: one and the same shuffle, asked many times
+def lost(f, inputs, y, times, rng):
+    whole, order = roc_auc(y, f(inputs)), rng.permutation(len(y))
+    return {
+        k: whole - np.mean([roc_auc(y, f(inputs | {k: v[order]})) for _ in range(times)])
+        for k, v in inputs.items()
+    }
+
+# %% ex4-answer: draws with replacement
+def lost(f, inputs, y, times, rng):
+    whole = roc_auc(y, f(inputs))
+    return {
+        k: np.mean(
+            [whole - roc_auc(y, f(inputs | {k: v[rng.integers(len(y), size=len(y))]})) for _ in range(times)]
+        )
+        for k, v in inputs.items()
+    }
+
+# %% ex4-answer: shuffles each column for itself, so rows fall apart
+def lost(f, inputs, y, times, rng):
+    whole = roc_auc(y, f(inputs))
+    return {
+        k: np.mean([whole - roc_auc(y, f(inputs | {k: rng.permuted(v, axis=0)})) for _ in range(times)])
+        for k, v in inputs.items()
+    }

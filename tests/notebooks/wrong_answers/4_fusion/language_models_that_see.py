@@ -88,3 +88,8 @@ def contrasted(p, q, alpha, cut):
     score = p ** (1 + alpha) / q**alpha
     score = np.where(score >= cut * score.max(), score, 0)
     return score / score.sum()
+
+# %% ex5-answer: a word exactly at the limit falls
+def contrasted(p, q, alpha, cut):
+    raw = np.where(p > cut * p.max(), p ** (1 + alpha) / q**alpha, 0.0)
+    return raw / raw.sum()

@@ -90,3 +90,64 @@ def leak(present, y):
     seen = {n: np.bincount(y[:half][count[:half] == n]).argmax() for n in set(count[:half])}
     guess = np.array([seen.get(n, usual) for n in count[half:]])
     return np.mean(guess == y[half:]) - np.mean(usual == y[half:])
+
+# %% ex3-answer: who lacks something already is spared
+def hide(present, p):
+    drawn = torch.rand(present.shape).masked_fill(~present, -1)
+    kept = present & ((drawn >= p) | (drawn == drawn.amax(dim=1, keepdim=True)))
+    return torch.where(present.all(dim=1, keepdim=True), kept, present)
+
+# %% ex3-answer: draws again up to ten times, then saves one
+def hide(present, p):
+    for _ in range(10):
+        kept = present & (torch.rand(present.shape) >= p)
+        if "done" not in locals():
+            done, out = torch.zeros(len(present)) > 0, kept.clone()
+        out = torch.where(done[:, None], out, kept)
+        done = out.any(dim=1)
+    drawn = torch.rand(present.shape).masked_fill(~present, -1)
+    one = present & (drawn == drawn.amax(dim=1, keepdim=True))
+    return torch.where(done[:, None], out, one)
+
+# %% ex5-answer: a pattern never seen gets label 0
+def leak(present, y):
+    half = len(y) // 2
+    usual = np.bincount(y[:half]).argmax()
+    seen = {}
+    for flags in {tuple(row) for row in present[:half]}:
+        same = (present[:half] == flags).all(axis=1)
+        seen[flags] = np.bincount(y[:half][same]).argmax()
+    guess = np.array([seen.get(tuple(row), 0) for row in present[half:]])
+    return np.mean(guess == y[half:]) - np.mean(usual == y[half:])
+
+# %% ex5-answer: numbers patterns by the sum of the flags' numbers, so patterns coincide
+def leak(present, y):
+    half = len(y) // 2
+    code = present @ np.arange(1, present.shape[1] + 1)
+    usual = np.bincount(y[:half]).argmax()
+    seen = {c: np.bincount(y[:half][code[:half] == c]).argmax() for c in set(code[:half])}
+    guess = np.array([seen.get(c, usual) for c in code[half:]])
+    return np.mean(guess == y[half:]) - np.mean(usual == y[half:])
+
+# %% ex5-answer: learns from the second half, judged on the first
+def leak(present, y):
+    half = len(y) // 2
+    usual = np.bincount(y[half:]).argmax()
+    seen = {}
+    for flags in {tuple(row) for row in present[half:]}:
+        same = (present[half:] == flags).all(axis=1)
+        seen[flags] = np.bincount(y[half:][same]).argmax()
+    guess = np.array([seen.get(tuple(row), usual) for row in present[:half]])
+    return np.mean(guess == y[:half]) - np.mean(usual == y[:half])
+
+# %% ex5-answer: looks at the first two flags only
+def leak(present, y):
+    half = len(y) // 2
+    present = present[:, :2]
+    usual = np.bincount(y[:half]).argmax()
+    seen = {}
+    for flags in {tuple(row) for row in present[:half]}:
+        same = (present[:half] == flags).all(axis=1)
+        seen[flags] = np.bincount(y[:half][same]).argmax()
+    guess = np.array([seen.get(tuple(row), usual) for row in present[half:]])
+    return np.mean(guess == y[half:]) - np.mean(usual == y[half:])
