@@ -93,3 +93,46 @@ def mean_over_time(values, mask):
 # %% mod-4-answer: multiplied by the mask, which lets nan through
 def mean_over_time(values, mask):
     return (values * mask[..., None]).sum(dim=1) / mask.sum(dim=1)[:, None]
+
+# %% mod-1-answer: folds up to twice only
+def heard_at(f, r):
+    for _ in range(3):
+        if f > r / 2:
+            f = abs(r - f)
+    return f
+
+# %% mod-3-answer: only ASCII punctuation is kept beside letters, so other scripts' signs, emoji and vowel marks go
+import string
+import unicodedata
+
+
+def clean(text):
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    kept = [c for c in plain if c.isalnum() or c.isspace() or c in string.punctuation]
+    return " ".join("".join(kept).split())
+
+# %% mod-3-answer: white space is spaces, tabs and newlines
+import re
+import unicodedata
+
+
+def clean(text):
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return re.sub(r"[ \t\n]+", " ", plain).strip()
+
+# %% mod-3-answer: case first, then NFKC, which brings capitals back
+import unicodedata
+
+
+def clean(text):
+    return " ".join(unicodedata.normalize("NFKC", text.casefold()).split())
+
+# %% mod-4-answer: nan is filled, infinity times 0 is still nan
+def mean_over_time(values, mask):
+    there = torch.where(values.isnan(), 0.0, values) * mask[..., None]
+    return there.sum(dim=1) / mask.sum(dim=1)[:, None]
+
+# %% mod-4-answer: missing is zero padded to nan only if the sum is 0
+def mean_over_time(values, mask):
+    s = torch.where(mask[..., None], values, 0.0).sum(dim=1)
+    return s / torch.where(s.abs().sum(dim=1) > 0, mask.sum(dim=1), 0)[:, None]

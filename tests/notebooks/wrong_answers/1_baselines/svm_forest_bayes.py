@@ -73,3 +73,54 @@ def out_of_bag(X, y, trees, width, seed):
         tree = DecisionTree(max_features=width, seed=rng).fit(X[rows], y[rows])
         scores.append(np.mean(tree.predict(X[out]) == y[out]))
     return np.mean(scores)
+
+# %% sfb-2-answer: the vectoriser is fitted on training and new texts together
+def classify(train_texts, y, new_texts):
+    both = TfidfVectorizer().fit(list(train_texts) + list(new_texts))
+    model = LinearSVC().fit(both.transform(train_texts), y)
+    return model.predict(both.transform(new_texts))
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+# %% sfb-3-answer: 0 and 1 for the labels of the machines
+def one_versus_rest(X, y, X_new, C=0.01, steps=500):
+    classes = np.unique(y)
+    W = np.stack([LinearSVM(C, steps).fit(X, (y == c).astype(int)).w for c in classes])
+    return classes[(X_new @ W.T).argmax(axis=1)]
+
+# %% sfb-3-answer: nearest centre, no machine at all
+def one_versus_rest(X, y, X_new, C=0.01, steps=500):
+    classes = np.unique(y)
+    centres = np.stack([X[y == c].mean(axis=0) for c in classes])
+    return classes[((X_new[:, None] - centres) ** 2).sum(-1).argmin(axis=1)]
+
+# %% sfb-3-answer: C and steps are not handed on
+def one_versus_rest(X, y, X_new, C=0.01, steps=500):
+    classes = np.unique(y)
+    W = np.stack([LinearSVM().fit(X, np.where(y == c, 1, -1)).w for c in classes])
+    return classes[(X_new @ W.T).argmax(axis=1)]
+
+# %% sfb-5-answer: rows that all trees have seen count as class 0
+def out_of_bag(X, y, trees, width, seed):
+    rng = np.random.default_rng(seed)
+    classes, codes = np.unique(y, return_inverse=True)
+    votes = np.zeros((len(X), len(classes)))
+    for _ in range(trees):
+        rows = rng.integers(len(X), size=len(X))
+        out = np.setdiff1d(np.arange(len(X)), rows)
+        tree = DecisionTree(max_features=width, seed=rng).fit(X[rows], codes[rows])
+        votes[out[:, None], tree.classes] += tree.predict_proba(X[out])
+    return np.mean(classes[votes.argmax(axis=1)] == y)
+
+# %% sfb-5-answer: position taken for the label
+def out_of_bag(X, y, trees, width, seed):
+    rng = np.random.default_rng(seed)
+    classes = np.unique(y)
+    votes = np.zeros((len(X), len(classes)))
+    for _ in range(trees):
+        rows = rng.integers(len(X), size=len(X))
+        out = np.setdiff1d(np.arange(len(X)), rows)
+        tree = DecisionTree(max_features=width, seed=rng).fit(X[rows], y[rows])
+        p = tree.predict_proba(X[out])
+        votes[out, : p.shape[1]] += p
+    seen = votes.sum(axis=1) > 0
+    return np.mean(votes[seen].argmax(axis=1) == y[seen])

@@ -94,3 +94,39 @@ def backtracking_step(loss, gradient, w, step):
     while loss(w - step * g) > loss(w) - step / 2 * np.sum(g**2):
         step = step / 2
     return w - step / 2 * g, step / 2
+
+# %% gd-3-answer: scores are clipped, so that all large ones are alike
+def softmax_gradient(W, X, y):
+    P = np.exp(np.clip(X @ W, -500, 500))
+    P /= P.sum(axis=1, keepdims=True)
+    P[np.arange(len(y)), y] -= 1
+    return X.T @ P / len(y)
+
+# %% gd-3-answer: what overflowed becomes 0
+def softmax_gradient(W, X, y):
+    P = np.exp(X @ W)
+    P = np.nan_to_num(P / P.sum(axis=1, keepdims=True))
+    P[np.arange(len(y)), y] -= 1
+    return X.T @ P / len(y)
+
+# %% gd-3-answer: one maximum for all rows, and a small number against dividing by 0
+def softmax_gradient(W, X, y):
+    Z = X @ W
+    P = np.exp(Z - Z.max())
+    P /= P.sum(axis=1, keepdims=True) + 1e-12
+    P[np.arange(len(y)), y] -= 1
+    return X.T @ P / len(y)
+
+# %% gd-3-answer: as many classes as labels that occur
+def softmax_gradient(W, X, y):
+    Z = X @ W
+    P = np.exp(Z - Z.max(axis=1, keepdims=True))
+    P /= P.sum(axis=1, keepdims=True)
+    return X.T @ (P - np.eye(y.max() + 1)[y]) / len(y)
+
+# %% gd-5-answer: halves on equality too
+def backtracking_step(loss, gradient, w, step):
+    g = gradient(w)
+    while loss(w - step * g) >= loss(w) - step / 2 * np.sum(g**2):
+        step = step / 2
+    return w - step * g, step

@@ -153,3 +153,19 @@ def warm_cosine(t, warm, total, first, last):
 def warm_cosine(t, warm, total, first, last):
     wave = (1 + np.cos(np.pi * (t - warm) / (total - warm))) / 2
     return np.where(t < warm, t / warm, last + (1 - last) * wave)
+
+# %% sm-4-answer: eps within the root
+def amsgrad(w, gradients, step, beta1=0.9, beta2=0.999, eps=1e-8):
+    m = s = most = np.zeros_like(w)
+    for t, g in enumerate(gradients, 1):
+        m = beta1 * m + (1 - beta1) * g
+        s = beta2 * s + (1 - beta2) * g**2
+        most = np.maximum(most, s)
+        w = w - step * m / (1 - beta1**t) / np.sqrt(most / (1 - beta2**t) + eps)
+    return w
+
+# %% sm-5-answer: the smaller of the two curves
+def warm_cosine(t, warm, total, first, last):
+    rise = first + (1 - first) * t / warm
+    wave = (1 + np.cos(np.pi * (t - warm) / (total - warm))) / 2
+    return np.minimum(rise, last + (1 - last) * wave)

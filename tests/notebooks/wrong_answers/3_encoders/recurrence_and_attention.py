@@ -81,3 +81,30 @@ def open_gate(layer, bias):
     with torch.no_grad():
         layer.bias_ih_l0[H : 2 * H] += bias
         layer.bias_hh_l0[H : 2 * H] += bias
+
+# %% ex3-answer: new mask read off the values (zero = padding)
+def turned(x, mask):
+    y = torch.zeros_like(x)
+    for i, n in enumerate(mask.sum(dim=1).tolist()):
+        y[i, :n] = x[i, :n].flip(0)
+    return y, (y != 0).any(dim=-1)
+
+# %% ex5-answer: also cuts the input off that gate
+def open_gate(layer, bias):
+    H = layer.hidden_size
+    with torch.no_grad():
+        layer.bias_ih_l0[H : 2 * H] += bias
+        layer.weight_ih_l0[H : 2 * H] = 0
+
+# %% ex5-answer: freezes the layer to be able to write
+def open_gate(layer, bias):
+    H = layer.hidden_size
+    layer.requires_grad_(False)
+    layer.bias_ih_l0[H : 2 * H] += bias
+
+# %% ex5-answer: a new parameter instead of a change in place
+def open_gate(layer, bias):
+    H = layer.hidden_size
+    b = layer.bias_ih_l0.detach().clone()
+    b[H : 2 * H] += bias
+    layer.bias_ih_l0 = nn.Parameter(b)

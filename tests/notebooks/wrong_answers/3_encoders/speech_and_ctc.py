@@ -106,3 +106,8 @@ def align(log_p, target):
     emit[-1, n - 1] = NEVER
     path, _ = viterbi(first, move, emit)
     return [z[s] for s in path]
+
+# %% sctc-4-answer: asks ctc_loss instead of a formula
+def untaught(T, C):
+    flat = torch.full((T, 1, C), 1 / C, dtype=torch.float64).log()
+    return torch.exp(-ctc_loss(flat, torch.tensor([[1]]), one(T), one(1))).item()

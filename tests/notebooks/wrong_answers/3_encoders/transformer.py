@@ -140,3 +140,68 @@ def widest(budget, pieces, depth):
         if 2 * pieces * D + pieces + depth * (24 * D * D + 12 * D) + 2 * D > budget:
             return width
         width = D
+
+# %% ex1-answer: uses the chapter's attention
+def look_up(query, states):
+    values, weights = attention(query[None], states, states)
+    return values[0], weights[0]
+
+# %% ex2-answer: zeros of the query's shape where nothing is there
+def padded_attention(Q, K, V, there):
+    if not there.any():
+        return torch.zeros_like(Q)
+    scores = Q @ K.T / Q.shape[-1] ** 0.5
+    scores = scores.masked_fill(~there, -torch.inf)
+    return scores.softmax(dim=-1) @ V.masked_fill(~there[:, None], 0)
+
+# %% ex2-answer: only NaN is taken out of the padding, inf stays
+def padded_attention(Q, K, V, there):
+    scores = (Q @ K.T / Q.shape[-1] ** 0.5).masked_fill(~there, -1e9)
+    V = torch.where(V.isnan(), 0, V)
+    return (scores.softmax(dim=-1) * there) @ V
+
+# %% ex2-answer: root of the value's width
+def padded_attention(Q, K, V, there):
+    K, V = K[there], V[there]
+    weights = (Q @ K.T / V.shape[-1] ** 0.5).softmax(dim=-1)
+    return weights @ V
+
+# %% ex3-answer: one maximum for all queries
+def join_pieces(left, right):
+    m = torch.maximum(left[0].max(), right[0].max()).expand(len(left[0]))
+    a, b = left[1] * torch.exp(left[0] - m), right[1] * torch.exp(right[0] - m)
+    s = a + b
+    return torch.maximum(left[0], right[0]), s * torch.exp(m - torch.maximum(left[0], right[0])), (a[:, None] * left[2] + b[:, None] * right[2]) / s[:, None]
+
+# %% ex4-answer: stops where the prompt already ends in stop
+def reply(model, prompt, stop, most, window):
+    line = list(prompt)
+    while line[-1] != stop and len(line) < len(prompt) + most:
+        line.append(int(model(torch.tensor([line[-window:]]))[0, -1].argmax()))
+    return line[len(prompt) :]
+
+# %% ex4-answer: start of the window may fall below 0
+def reply(model, prompt, stop, most, window):
+    line = list(prompt)
+    for _ in range(most):
+        line.append(int(model(torch.tensor([line[len(line) - window :]]))[0, -1].argmax()))
+        if line[-1] == stop:
+            break
+    return line[len(prompt) :]
+
+# %% ex4-answer: tensors in the list, not int
+def reply(model, prompt, stop, most, window):
+    line = list(prompt)
+    for _ in range(most):
+        line.append(model(torch.tensor([line[-window:]]))[0, -1].argmax())
+        if line[-1] == stop:
+            break
+    return line[len(prompt) :]
+
+# %% ex5-answer: looks no further than 1,024
+def widest(budget, pieces, depth):
+    width = 0
+    for D in range(8, 1025, 8):
+        if 2 * pieces * D + pieces + depth * (12 * D * D + 12 * D) + 2 * D <= budget:
+            width = D
+    return width

@@ -76,3 +76,17 @@ def analogy(rows, a, b, c):
     score = unit @ (unit[a] - unit[b] + unit[c])
     score[[a, b, c]] = -np.inf
     return int(np.argmax(score))
+
+# %% ex4-answer: only b and c are left out
+def analogy(rows, a, b, c):
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    score = unit @ (unit[b] - unit[a] + unit[c])
+    score[[b, c]] = -np.inf
+    return int(np.argmax(score))
+
+# %% ex4-answer: the given words are put to nought, not out
+def analogy(rows, a, b, c):
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    score = unit @ (unit[b] - unit[a] + unit[c])
+    score[[a, b, c]] = 0
+    return int(np.argmax(score))

@@ -101,3 +101,27 @@ from scipy.stats import norm
 
 def wrong(M, s, rho):
     return norm.cdf(-1 / (s * np.sqrt((1 - rho) / M + rho / M)))
+
+# %% ex3-answer: looks at the last parameter of each part
+def left_out(model, optimiser):
+    parts = {f"encoders.{n}": e for n, e in model.encoders.items()}
+    parts |= {"fusion": model.fusion, "head": model.head}
+    known = {id(p) for g in optimiser.param_groups for p in g["params"]}
+    found = []
+    for n, e in parts.items():
+        ps = [p for p in e.parameters() if p.requires_grad]
+        if ps and id(ps[-1]) not in known:
+            found.append(n)
+    return found
+
+# %% ex3-answer: a part is frozen if its first parameter is
+def left_out(model, optimiser):
+    parts = {f"encoders.{n}": e for n, e in model.encoders.items()}
+    parts |= {"fusion": model.fusion, "head": model.head}
+    known = {id(p) for g in optimiser.param_groups for p in g["params"]}
+    found = []
+    for n, e in parts.items():
+        ps = list(e.parameters())
+        if ps and all(p.requires_grad for p in ps) and any(id(p) not in known for p in ps):
+            found.append(n)
+    return found

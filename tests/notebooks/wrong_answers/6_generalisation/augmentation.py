@@ -80,3 +80,8 @@ def met_before(k, q):
 # %% ex4-answer: the probability that all sisters are in training
 def met_before(k, q):
     return (1 - q) ** (k - 1) if k > 1 else 0
+
+# %% ex3-answer: Beta(alpha, 1)
+def blend(x, y, alpha):
+    s, other = Beta(alpha, 1.0).sample((len(x), 1)), torch.randperm(len(x))
+    return s[:, :, None, None] * x + (1 - s[:, :, None, None]) * x[other], s * y + (1 - s) * y[other]

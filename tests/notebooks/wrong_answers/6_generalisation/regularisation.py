@@ -106,3 +106,30 @@ def factors(c):
 # %% ex4-answer: the weights' own length is forgotten
 def factors(c):
     return 1.0, 1 / c, 1 / c
+
+# %% ex2-answer: the mask is given, x is forgotten
+def forget(x, p, training):
+    if not training:
+        return x
+    return (torch.rand_like(x) >= p) / (1 - p)
+
+# %% ex2-answer: stretched by what happened to be dropped, not by 1 - p
+def forget(x, p, training):
+    if not training:
+        return x
+    kept = (torch.rand_like(x) >= p).float()
+    return x * kept / kept.mean()
+
+# %% ex2-answer: stretched row by row by what happened to be kept
+def forget(x, p, training):
+    if not training:
+        return x
+    kept = (torch.rand_like(x) >= p).float()
+    return x * kept / kept.mean(dim=1, keepdim=True).clamp(min=0.01)
+
+# %% ex2-answer: shifted instead of stretched
+def forget(x, p, training):
+    if not training:
+        return x
+    out = x * (torch.rand_like(x) >= p)
+    return torch.where(out != 0, out + p / (1 - p), out)

@@ -121,3 +121,48 @@ def swapped_near(f, rows, column):
     far = ((scaled[:, None] - scaled) ** 2).sum(axis=2)
     np.fill_diagonal(far, np.inf)
     return np.mean((f(rows[far.argmin(axis=1)]) > 0.5) != (f(rows) > 0.5))
+
+# %% ex1-answer: by playing, not by hand
+def shares(k, need):
+    return played(k, need, k)
+
+# %% ex2-answer: the function of the page inside a helper, which was forbidden
+def mended(game, m):
+    ask = lambda: shapley(game, m)
+    return ask()
+
+# %% ex3-answer: draws as many as asked and reverses each: twice the calls
+def from_orders(game, m, orders, seed):
+    rng, total = np.random.default_rng(seed), np.zeros(m)
+    for _ in range(orders):
+        drawn = rng.permutation(m)
+        for order in (drawn, drawn[::-1]):
+            place = np.argsort(order)
+            total += np.diff(game(place < np.arange(m + 1)[:, None]))[place]
+    return total / orders / 2
+
+# %% ex4-answer: the scores are compared, not the answers
+def swapped_near(f, rows, column):
+    scaled = np.delete(rows / rows.std(axis=0), column, axis=1)
+    far = ((scaled[:, None] - scaled) ** 2).sum(axis=2)
+    np.fill_diagonal(far, np.inf)
+    changed = rows.copy()
+    changed[:, column] = rows[far.argmin(axis=1), column]
+    return np.mean(f(changed) != f(rows))
+
+# %% ex4-answer: the mean change of the score
+def swapped_near(f, rows, column):
+    scaled = np.delete(rows / rows.std(axis=0), column, axis=1)
+    far = ((scaled[:, None] - scaled) ** 2).sum(axis=2)
+    np.fill_diagonal(far, np.inf)
+    changed = rows.copy()
+    changed[:, column] = rows[far.argmin(axis=1), column]
+    return np.abs(f(changed) - f(rows)).mean()
+
+# %% ex4-answer: the second of the sorted is taken, as if each row came first itself
+def swapped_near(f, rows, column):
+    scaled = np.delete(rows / rows.std(axis=0), column, axis=1)
+    far = ((scaled[:, None] - scaled) ** 2).sum(axis=2)
+    changed = rows.copy()
+    changed[:, column] = rows[far.argsort(axis=1)[:, 1], column]
+    return np.mean((f(changed) > 0.5) != (f(rows) > 0.5))
