@@ -16,6 +16,7 @@ _NAMES = {
     "start": "runtime",
     "device": "runtime",
     "exercise_seed": "runtime",
+    "called": "runtime",
     "claim": "claims",
     "agree": "claims",
     "show": "figures",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dis
 import hashlib
+import inspect
 import os
 import random
 import sys
 from dataclasses import dataclass, field
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +17,8 @@ import numpy as np
 from mmlearn.checks import refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
 PROFILES = ("smoke", "default", "full")
@@ -159,6 +164,42 @@ def exercise_seed(student: str | None = None) -> int:
     """
     name = os.environ.get("MMLEARN_STUDENT", "") if student is None else student
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+
+
+def called(function: Callable[..., Any]) -> set[str]:
+    """Every name that a function reads from outside, for tests of "without calling ...".
+
+    What its inner functions read counts, and what functions of the same notebook read that it
+    names, however deep; what a library's functions read does not.
+
+    Parameters
+    ----------
+    function : callable
+        If it is not written in Python, its own name is all that is known.
+
+    Returns
+    -------
+    set of str
+        Names of globals, and of attributes: ``F.conv1d`` gives ``F`` and ``conv1d``.
+
+    Examples
+    --------
+    >>> sorted(called(lambda x: abs(x.sum()))), called(len)
+    (['abs', 'sum'], {'len'})
+    """
+    function = inspect.unwrap(function)  # @torch.no_grad() puts its own around it
+    if not isinstance(function, FunctionType):
+        return {getattr(function, "__name__", type(function).__name__)}
+    names: set[str] = set()
+    todo, scope = [function.__code__], function.__globals__
+    for code in todo:  # grows meanwhile
+        names.update(code.co_names)
+        read = (scope.get(step.argval) for step in dis.Bytecode(code) if "GLOBAL" in step.opname)
+        near = [inspect.unwrap(v) for v in read if isinstance(v, FunctionType)]
+        inner = [c for c in code.co_consts if isinstance(c, CodeType)]
+        inner += [f.__code__ for f in near if f.__globals__ is scope]
+        todo += [c for c in inner if c not in todo]
+    return names
 
 
 def device() -> torch.device:

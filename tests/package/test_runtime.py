@@ -1,5 +1,6 @@
 """The run: profiles, sizes, seeds, lazy imports, the doctor."""
 
+import functools
 import random
 import subprocess
 import sys
@@ -86,6 +87,52 @@ def test_exercise_seed_depends_on_the_student_alone(monkeypatch):
 def test_without_a_student_everybody_meets_the_same_numbers(monkeypatch):
     monkeypatch.delenv("MMLEARN_STUDENT", raising=False)
     assert mm.exercise_seed() == mm.exercise_seed("")
+
+
+NOTEBOOK = """
+def taught(x): return linalg.solve(x, x)
+def through(x): return taught(x)
+def again(x): return again(x - 1) + taught(x)
+def inner(x):
+    def deep(y): return [(lambda z: taught(z))(v) for v in y]
+    return deep(x)
+def attribute(x): return x.taught.T
+def local(taught): return taught + 1
+def aliased(x): return renamed(x)
+renamed = taught
+def same(x): return numeric(x)
+numeric = len
+@torch.no_grad()
+def wrapped(x): return taught(x)
+def around(x): return wrapped(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("taught", {"linalg", "solve"}),
+        ("through", {"taught", "linalg", "solve"}),
+        ("again", {"again", "taught", "linalg", "solve"}),
+        ("inner", {"taught", "linalg", "solve"}),
+        ("attribute", {"taught", "T"}),
+        ("local", set()),
+        ("aliased", {"renamed", "linalg", "solve"}),
+        ("same", {"numeric"}),
+        ("wrapped", {"taught", "linalg", "solve"}),
+        ("around", {"wrapped", "taught", "linalg", "solve"}),
+    ],
+)
+def test_called_names_what_a_function_reads_from_outside(name, expected):
+    scope = {"torch": torch}
+    exec(NOTEBOOK, scope)
+    assert mm.called(scope[name]) == expected
+
+
+def test_called_does_not_look_into_libraries_and_takes_what_has_no_code():
+    assert "svd" not in mm.called(lambda x: np.linalg.pinv(x))
+    assert mm.called(len) == {"len"}
+    assert mm.called(functools.partial(len)) == {"partial"}
 
 
 def test_importing_is_light():

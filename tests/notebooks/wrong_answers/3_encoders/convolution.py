@@ -163,3 +163,11 @@ def harmless_moves(net, picture, most):
         for by in range(1, most + 1)
         if (net(picture.roll(by, dims=1)[None], mask).values - before).max() < 1e-9
     ]
+
+# %% ex2-answer: PyTorch's own is called by a second function of the answer
+def second(x, w, dilation):
+    return F.conv1d(x[None], w, dilation=dilation)[0]
+
+
+def conv1d(x, w, dilation=1):
+    return second(x, w, dilation)

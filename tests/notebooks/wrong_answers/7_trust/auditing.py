@@ -90,3 +90,11 @@ def mended_holm(p):
 def by_group(score, group, miss):
     own = {g: conformal_threshold(score[group == g], miss) if (group == g).sum() >= 9 else np.inf for g in np.unique(group)}
     return lambda groups: np.array([own.get(g, np.inf) for g in groups])
+
+# %% ex2-answer: the function of the page is called by a second function of the answer
+def second(p):
+    return mm.audit.holm(p)
+
+
+def mended_holm(p):
+    return second(p)
