@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import mmlearn as mm
 from mmlearn.data import Dataset, collate, pair, split
@@ -246,6 +247,13 @@ def test_collate_of_one_of_numbers_and_of_vectors():
     assert batch.inputs["text"].tolist() == [[3, 4, 5]] and batch.inputs["table"].shape == (1,)
     batch = collate([{"text": np.ones(7), "label": 1}], sequences=())
     assert batch.inputs["text"].shape == (1, 7) and batch.mask["text"].shape == (1, 1)
+
+
+def test_collate_keeps_fractions_whichever_sample_comes_first():
+    whole, real = {"table": [1, 2], "label": 0}, {"table": [1.5, 2], "label": 1}
+    for samples in ([whole, real], [real, whole]):
+        table = collate(samples).inputs["table"]
+        assert table.dtype == torch.float32 and table.sum() == 6.5
 
 
 def test_collate_where_nobody_has_the_modality():
